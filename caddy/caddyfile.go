@@ -1,0 +1,434 @@
+package kindly
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("kindly_webhook", parseDirective)
+	// Before anything rewrites the request or asks for a password.
+	httpcaddyfile.RegisterDirectiveOrder("kindly_webhook", httpcaddyfile.Before, "redir")
+	httpcaddyfile.RegisterGlobalOption("kindly", parseGlobalOption)
+}
+
+// parseDirective parses the directive with its matcher.
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	handler := new(Handler)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	if matcher == nil && isWholeSite(h) {
+		caddy.Log().Named("caddyfile").Warn("kindly_webhook has no matcher and takes the whole site: give it a path, such as `kindly_webhook /kindly`")
+	}
+	return h.NewRoute(matcher, caddyhttp.MiddlewareHandler(handler)), nil
+}
+
+// isWholeSite tells whether a directive stands in a site's block itself. Only
+// there is the state of its block the state of the whole adaptation.
+func isWholeSite(h httpcaddyfile.Helper) bool {
+	const mark = "kindly_webhook"
+	h.State[mark] = true
+	_, same := h.BlockState[mark]
+	delete(h.State, mark)
+	return same
+}
+
+// UnmarshalCaddyfile implements [caddyfile.Unmarshaler]. Syntax:
+//
+//	kindly_webhook [<matcher>] [<name>] {
+//		secret        <secret...>
+//		verify_token  <token>
+//		max_body      <size>
+//		dedupe        <window>|off
+//		events        <pattern...>
+//		ignore_source <source...>
+//		api_key       <key>
+//		transcript    off
+//		transcript {
+//			api       <base URL>
+//			timeout   <duration>
+//			max_size  <size>
+//			transport <module> { ... }
+//		}
+//		upstream <URL> {
+//			name        <label>
+//			method      <method>
+//			header      <field> <value>
+//			timeout     <duration>
+//			concurrency <n>
+//			transport   <module> { ... }
+//		}
+//		respond_within <duration>
+//		reply          [<language>] <text>
+//		reply_pending  [<language>] <text>
+//		reply_failed   [<language>] <text>
+//		new_context    <key> <value>
+//		exchange_slug  <slug>
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	if d.NextArg() {
+		h.Name = d.Val()
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected argument %q: write kindly_webhook [<matcher>] [<name>], with a matcher that begins with / or @", d.Val())
+	}
+	for d.NextBlock(0) {
+		if err := h.unmarshalSubdirective(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "secret":
+		return appendArgs(d, &h.Secrets)
+	case "verify_token":
+		return oneArg(d, &h.VerifyToken)
+	case "max_body":
+		return sizeArg(d, &h.MaxBody)
+	case "dedupe":
+		return h.unmarshalDedupe(d)
+	case "events":
+		return appendArgs(d, &h.Events)
+	case "ignore_source":
+		return appendArgs(d, &h.IgnoreSources)
+	case "api_key":
+		return oneArg(d, &h.APIKey)
+	case "transcript":
+		return h.unmarshalTranscript(d)
+	case "upstream":
+		return h.unmarshalUpstream(d)
+	case "respond_within":
+		if h.RespondWithin != nil {
+			return twice(d)
+		}
+		h.RespondWithin = new(caddy.Duration)
+		return durationArg(d, h.RespondWithin)
+	case "reply":
+		return textArg(d, &h.Reply)
+	case "reply_pending":
+		return textArg(d, &h.ReplyPending)
+	case "reply_failed":
+		return textArg(d, &h.ReplyFailed)
+	case "new_context":
+		return h.unmarshalContext(d)
+	case "exchange_slug":
+		return oneArg(d, &h.ExchangeSlug)
+	default:
+		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, upstream, "+
+			"respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug")
+	}
+}
+
+func (h *Handler) unmarshalDedupe(d *caddyfile.Dispenser) error {
+	if h.Dedupe != 0 {
+		return twice(d)
+	}
+	if d.CountRemainingArgs() == 1 {
+		if args := d.RemainingArgs(); args[0] == "off" {
+			h.Dedupe = -1
+			return nil
+		}
+		d.Prev()
+	}
+	if err := durationArg(d, &h.Dedupe); err != nil {
+		return err
+	}
+	if h.Dedupe <= 0 {
+		return d.Err("dedupe needs a window longer than 0; to turn it off, write `dedupe off`")
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalContext(d *caddyfile.Dispenser) error {
+	var key, value string
+	if !d.AllArgs(&key, &value) {
+		return wrongArgs(d, "<key> <value>")
+	}
+	if _, ok := h.NewContext[key]; ok {
+		return d.Errf("new_context %s is there twice", key)
+	}
+	if h.NewContext == nil {
+		h.NewContext = make(map[string]string)
+	}
+	h.NewContext[key] = value
+	return nil
+}
+
+func (h *Handler) unmarshalTranscript(d *caddyfile.Dispenser) error {
+	if h.Transcript != nil {
+		return twice(d)
+	}
+	t := new(Transcript)
+	h.Transcript = t
+	if d.NextArg() {
+		if d.Val() != "off" || d.NextArg() {
+			return d.Errf("unexpected argument %q: write `transcript off`, or `transcript { … }`", d.Val())
+		}
+		t.Off = true
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if t.Off {
+			return d.Err("`transcript off` takes no block")
+		}
+		if err := t.unmarshalSubdirective(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Transcript) unmarshalSubdirective(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "api":
+		return urlArg(d, &t.API)
+	case "timeout":
+		return timeoutArg(d, &t.Timeout)
+	case "max_size":
+		return sizeArg(d, &t.MaxSize)
+	case "transport":
+		return transportArg(d, (*rawTransport)(&t.TransportRaw))
+	default:
+		return unknown(d, "transcript", "api, timeout, max_size, transport")
+	}
+}
+
+func (h *Handler) unmarshalUpstream(d *caddyfile.Dispenser) error {
+	u := new(Upstream)
+	if err := urlArg(d, &u.URL); err != nil {
+		return err
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := u.unmarshalSubdirective(d); err != nil {
+			return err
+		}
+	}
+	h.Upstreams = append(h.Upstreams, u)
+	return nil
+}
+
+func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "name":
+		return oneArg(d, &u.Name)
+	case "method":
+		return oneArg(d, &u.Method)
+	case "header":
+		var field, value string
+		if !d.AllArgs(&field, &value) {
+			return wrongArgs(d, "<field> <value>")
+		}
+		if u.Headers == nil {
+			u.Headers = make(http.Header)
+		}
+		u.Headers.Add(field, value)
+		return nil
+	case "timeout":
+		return timeoutArg(d, &u.Timeout)
+	case "concurrency":
+		var n string
+		if err := oneArg(d, &n); err != nil {
+			return err
+		}
+		var err error
+		if u.Concurrency, err = strconv.Atoi(n); err != nil || u.Concurrency < 1 {
+			return d.Errf("concurrency %q is not a number of requests: write a whole number from 1", n)
+		}
+		return nil
+	case "transport":
+		return transportArg(d, (*rawTransport)(&u.TransportRaw))
+	default:
+		return unknown(d, "upstream", "name, method, header, timeout, concurrency, transport")
+	}
+}
+
+// parseGlobalOption parses the global option. Syntax:
+//
+//	kindly {
+//		grace_period <duration>
+//	}
+func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("the global option kindly is there twice: put everything into one block")
+	}
+	d.Next() // consume the option's name
+	if d.NextArg() {
+		return nil, d.Errf("unexpected argument %q: write `kindly { … }`", d.Val())
+	}
+	app := new(App)
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "grace_period":
+			if err := timeoutArg(d, &app.GracePeriod); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, unknown(d, "kindly", "grace_period")
+		}
+	}
+	return httpcaddyfile.App{Name: "kindly", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// appendArgs takes one or more values.
+func appendArgs(d *caddyfile.Dispenser, to *[]string) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return wrongArgs(d, "one or more values")
+	}
+	*to = append(*to, args...)
+	return nil
+}
+
+// oneArg takes one value, once.
+func oneArg(d *caddyfile.Dispenser, to *string) error {
+	if *to != "" {
+		return twice(d)
+	}
+	if !d.AllArgs(to) || *to == "" {
+		return wrongArgs(d, "one value")
+	}
+	return nil
+}
+
+// urlArg takes an absolute URL, which may be a placeholder for one.
+func urlArg(d *caddyfile.Dispenser, to *string) error {
+	field := d.Val()
+	if *to != "" {
+		return twice(d)
+	}
+	if !d.AllArgs(to) {
+		return wrongArgs(d, "one URL, and what belongs to it in a block")
+	}
+	if placeholder.MatchString(*to) {
+		return nil
+	}
+	if _, err := upstream.ParseURL(*to); err != nil {
+		return d.Errf("the URL of %s %v", field, err)
+	}
+	return nil
+}
+
+func durationArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	field := d.Val()
+	var s string
+	if !d.AllArgs(&s) {
+		return wrongArgs(d, "one duration, such as 5s")
+	}
+	duration, err := caddy.ParseDuration(s)
+	if err != nil || duration < 0 {
+		return d.Errf("%s %q is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h", field, s)
+	}
+	*to = caddy.Duration(duration)
+	return nil
+}
+
+// timeoutArg takes a duration longer than 0, once.
+func timeoutArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	field := d.Val()
+	if *to != 0 {
+		return twice(d)
+	}
+	if err := durationArg(d, to); err != nil {
+		return err
+	}
+	if *to == 0 {
+		return d.Errf("%s must be longer than 0", field)
+	}
+	return nil
+}
+
+func sizeArg(d *caddyfile.Dispenser, to *int64) error {
+	field := d.Val()
+	if *to != 0 {
+		return twice(d)
+	}
+	var s string
+	if !d.AllArgs(&s) {
+		return wrongArgs(d, "one size, such as 4MiB")
+	}
+	size, err := humanize.ParseBytes(s)
+	if err != nil || size == 0 || size > 1<<40 {
+		return d.Errf("%s %q is not a size: write a number and a unit, such as 512KiB or 4MiB", field, s)
+	}
+	*to = int64(size)
+	return nil
+}
+
+// textArg takes a text, with its language before it or not.
+func textArg(d *caddyfile.Dispenser, to *map[string]string) error {
+	field := d.Val()
+	args := d.RemainingArgs()
+	language := anyLanguage
+	if len(args) == 2 && kindlyhandler.IsLanguage(args[0]) {
+		language, args = args[0], args[1:]
+	}
+	if len(args) != 1 {
+		return d.Errf("wrong arguments of %s: write `%s [<language>] <text>`, with the text in quotation marks and a language such as nb or pt-BR", field, field)
+	}
+	if _, ok := (*to)[language]; ok {
+		return d.Errf("%s is there twice for the same language", field)
+	}
+	if *to == nil {
+		*to = make(map[string]string)
+	}
+	(*to)[language] = args[0]
+	return nil
+}
+
+// rawTransport is a transport's JSON.
+type rawTransport []byte
+
+func transportArg(d *caddyfile.Dispenser, to *rawTransport) error {
+	if *to != nil {
+		return twice(d)
+	}
+	if !d.NextArg() {
+		return wrongArgs(d, "the name of a transport, such as http")
+	}
+	name := d.Val()
+	transport, err := caddyfile.UnmarshalModule(d, "http.reverse_proxy.transport."+name)
+	if err != nil {
+		return err
+	}
+	if _, ok := transport.(http.RoundTripper); !ok {
+		return d.Errf("transport %s cannot make requests: write `transport http`", name)
+	}
+	*to = rawTransport(caddyconfig.JSONModuleObject(transport, "protocol", name, nil))
+	return nil
+}
+
+func twice(d *caddyfile.Dispenser) error {
+	return d.Errf("%s is there twice", d.Val())
+}
+
+func wrongArgs(d *caddyfile.Dispenser, want string) error {
+	return d.Errf("wrong arguments: it takes %s", want)
+}
+
+func unknown(d *caddyfile.Dispenser, where, known string) error {
+	return d.Errf("unknown subdirective %q in %s: there are %s", d.Val(), where, known)
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

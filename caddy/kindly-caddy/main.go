@@ -1,0 +1,14 @@
+// Command kindly-caddy is Caddy with its standard modules and the kindly
+// module compiled in.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddy-kindly/caddy-kindly"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+func main() {
+	caddycmd.Main()
+}

@@ -1,0 +1,72 @@
+package kindly
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
+)
+
+// The collectors live as long as the process, so that counters go on over
+// reloads; each configuration has a registry of its own to enter them in.
+var (
+	webhooksTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "kindly",
+		Name:      "webhooks_total",
+		Help:      "Requests by webhook, event and what became of them.",
+	}, []string{"name", "event", "outcome"})
+	signaturesTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "kindly",
+		Name:      "signatures_total",
+		Help:      "Valid signatures by webhook and the position of the secret that made them, from 1.",
+	}, []string{"name", "secret"})
+	transcriptsMissingTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "kindly",
+		Name:      "transcripts_missing_total",
+		Help:      "Tickets that went out without the chat's transcript because it could not be had.",
+	}, []string{"name"})
+)
+
+// observer counts for one webhook.
+type observer struct {
+	webhooks           *prometheus.CounterVec
+	signatures         *prometheus.CounterVec
+	transcriptsMissing prometheus.Counter
+}
+
+// observe enters the collectors into the configuration's registry and returns
+// an observer for the webhook.
+func observe(ctx caddy.Context, name string) kindlyhandler.Observer {
+	registry := ctx.GetMetricsRegistry()
+	for _, collector := range []prometheus.Collector{webhooksTotal, signaturesTotal, transcriptsMissingTotal} {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
+			ctx.Logger().Error("cannot register metrics: " + err.Error())
+		}
+	}
+	label := prometheus.Labels{"name": name}
+	return &observer{
+		webhooks:           webhooksTotal.MustCurryWith(label),
+		signatures:         signaturesTotal.MustCurryWith(label),
+		transcriptsMissing: transcriptsMissingTotal.With(label),
+	}
+}
+
+// Webhook implements [kindlyhandler.Observer].
+func (o *observer) Webhook(event, outcome string) {
+	o.webhooks.WithLabelValues(event, outcome).Inc()
+}
+
+// Signature implements [kindlyhandler.Observer].
+func (o *observer) Signature(position int) {
+	o.signatures.WithLabelValues(strconv.Itoa(position + 1)).Inc()
+}
+
+// TranscriptMissing implements [kindlyhandler.Observer].
+func (o *observer) TranscriptMissing() { o.transcriptsMissing.Inc() }

@@ -1,0 +1,311 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
+)
+
+// commitTimeout is how long a commit may take when nobody waits for the
+// result of an attempt.
+const commitTimeout = 5 * time.Second
+
+// Dispatcher takes deliveries in, stores them, and attempts them until they
+// are delivered or dead. It is safe for concurrent use.
+type Dispatcher struct {
+	store Store
+	log   *zap.Logger
+	now   func() time.Time
+
+	// ctx is the context of every attempt; it ends when a shutdown has waited
+	// long enough.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// submitting has the webhooks under way by their key, so that identical
+	// ones share one submission.
+	submitting singleflight.Group
+
+	mu          sync.RWMutex
+	lanes       map[Lane]*lane
+	definitions []*pushed // the last one holds
+	holding     *pushed
+	stopping    chan struct{}
+	stopped     bool
+	closed      bool
+	requests    sync.WaitGroup
+	attempts    sync.WaitGroup
+	loops       sync.WaitGroup
+}
+
+type pushed struct{ lanes map[Lane]Definition }
+
+// Option changes a [Dispatcher] from its defaults.
+type Option func(*Dispatcher)
+
+// WithLogger sets where the dispatcher logs; by default nowhere.
+func WithLogger(log *zap.Logger) Option { return func(q *Dispatcher) { q.log = log } }
+
+// WithNow sets the clock by which deliveries are due; by default [time.Now].
+func WithNow(now func() time.Time) Option { return func(q *Dispatcher) { q.now = now } }
+
+// NewDispatcher returns a dispatcher of the deliveries in store. It delivers
+// nothing until lanes are defined with Push. The caller ends it with Close,
+// which closes the store.
+func NewDispatcher(store Store, options ...Option) *Dispatcher {
+	q := &Dispatcher{
+		store:    store,
+		log:      zap.NewNop(),
+		now:      time.Now,
+		lanes:    make(map[Lane]*lane),
+		stopping: make(chan struct{}),
+	}
+	for _, option := range options {
+		option(q)
+	}
+	q.ctx, q.cancel = context.WithCancelCause(context.Background())
+	return q
+}
+
+// Push makes the dispatcher deliver by the given definitions, in place of all
+// pushed before: deliveries of a lane that they do not name wait until it is
+// named again, and a lane that is known not to work is probed at once. The
+// function takes them back; what was pushed last of the rest holds then.
+func (q *Dispatcher) Push(lanes map[Lane]Definition) (pop func()) {
+	p := &pushed{lanes: lanes}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.definitions = append(q.definitions, p)
+	q.define()
+	return sync.OnceFunc(func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for i, d := range q.definitions {
+			if d == p {
+				q.definitions = append(q.definitions[:i:i], q.definitions[i+1:]...)
+				break
+			}
+		}
+		q.define()
+	})
+}
+
+// define applies the newest definitions, unless they hold already. q.mu is
+// held.
+func (q *Dispatcher) define() {
+	last := &pushed{}
+	if n := len(q.definitions); n > 0 {
+		last = q.definitions[n-1]
+	}
+	if q.stopped || q.holding == last {
+		return
+	}
+	q.holding = last
+	newest := last.lanes
+	for name := range newest {
+		if q.lanes[name] == nil {
+			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1)}
+			q.lanes[name] = l
+			q.loops.Go(l.run)
+		}
+	}
+	for name, l := range q.lanes {
+		definition, ok := newest[name]
+		if !ok {
+			l.definition.Store(nil)
+			continue
+		}
+		l.gate.setLimit(definition.Concurrency)
+		l.definition.Store(&definition)
+		l.health.reconfigured(q.now())
+		l.poke()
+	}
+}
+
+// lane returns nil for a lane that was never defined.
+func (q *Dispatcher) lane(name Lane) *lane {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	return q.lanes[name]
+}
+
+// Receipt tells what became of a webhook.
+type Receipt struct {
+	// Delivery is the first of the webhook's deliveries. Unless it is
+	// pending, its Answer is set.
+	Delivery Delivery
+	// Duplicate says that the webhook had been accepted before.
+	Duplicate bool
+}
+
+// Submit commits the deliveries of one webhook, makes their first attempts,
+// and waits for the first one's result, at most as long as given; it does not
+// wait where an attempt is not worth it. A wait of 0 returns when the
+// deliveries are committed. Attempts go on when Submit has returned.
+//
+// An identical webhook (the deliveries share one Key) gets the same receipt
+// while the first one waits, and a receipt of the present state later; if its
+// delivery is a dead letter, it is attempted anew.
+//
+// Submit sets when the deliveries are due and whether they are claimed; there
+// is at least one, and no two are of one lane. An error means that nothing was
+// accepted.
+func (q *Dispatcher) Submit(ctx context.Context, deliveries []*Delivery, wait time.Duration) (Receipt, error) {
+	if !q.enterRequest() {
+		return Receipt{}, ErrClosed
+	}
+	defer q.requests.Done()
+
+	key := deliveries[0].Key
+	if key == (Key{}) {
+		return q.submit(ctx, deliveries, wait)
+	}
+	mine := false
+	v, err, _ := q.submitting.Do(string(key[:]), func() (any, error) {
+		mine = true
+		return q.submit(ctx, deliveries, wait)
+	})
+	receipt, _ := v.(Receipt)
+	receipt.Duplicate = receipt.Duplicate || !mine
+	return receipt, err
+}
+
+func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait time.Duration) (Receipt, error) {
+	now := q.now()
+	deadline := now.Add(wait)
+	commitCtx, cancel := context.WithTimeout(ctx, orElse(wait, commitTimeout))
+	defer cancel()
+
+	if receipt, err := q.repeated(commitCtx, deliveries[0].Key, deadline); err != nil || receipt.Duplicate {
+		return receipt, err
+	}
+
+	firsts := make([]*attempt, len(deliveries)) // nil where there is none
+	for i, d := range deliveries {
+		d.DueAt, d.Claimed = now, false
+		if a := q.first(d, deadline); a != nil {
+			a.committed = make(chan struct{})
+			d.Claimed, a.delivery.Claimed = true, true
+			firsts[i] = a
+			go a.run()
+		}
+	}
+
+	err := q.store.Put(commitCtx, deliveries)
+	for i, a := range firsts {
+		switch {
+		case a == nil:
+		case err != nil:
+			a.abandon(errNotCommitted)
+		case !deliveries[i].Claimed:
+			a.abandon(errHeld)
+			firsts[i] = nil
+		default:
+			close(a.committed)
+		}
+	}
+	if errors.Is(err, ErrDuplicate) { // at the same moment, by another process
+		receipt, failed := q.repeated(commitCtx, deliveries[0].Key, deadline)
+		if failed != nil || receipt.Duplicate {
+			return receipt, failed
+		}
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	for _, d := range deliveries {
+		if l := q.lane(d.Lane); l != nil && !d.Claimed {
+			l.poke()
+		}
+	}
+	return q.await(firsts[0], *deliveries[0], deadline), nil
+}
+
+// first prepares a first attempt, nil if none is worth it now. The caller runs
+// it.
+func (q *Dispatcher) first(d *Delivery, deadline time.Time) *attempt {
+	l := q.lane(d.Lane)
+	if l == nil || !l.worthwhile() {
+		return nil
+	}
+	definition := l.definition.Load()
+	if definition == nil { // since a moment
+		return nil
+	}
+	a := l.begin(d, definition, firstAttempt)
+	if a != nil {
+		a.deadline = deadline
+	}
+	return a
+}
+
+// repeated returns a receipt with Duplicate set if the webhook has been
+// accepted before.
+func (q *Dispatcher) repeated(ctx context.Context, key Key, deadline time.Time) (Receipt, error) {
+	if key == (Key{}) {
+		return Receipt{}, nil
+	}
+	found, err := q.store.Find(ctx, key)
+	if err != nil || len(found) == 0 {
+		return Receipt{}, err
+	}
+	var first *attempt
+	for i, d := range found {
+		if d.State != Dead {
+			continue
+		}
+		revived, err := q.store.Revive(ctx, d.ID)
+		if errors.Is(err, ErrNotFound) { // revived or dropped since a moment
+			return q.repeated(ctx, key, deadline)
+		}
+		if err != nil {
+			return Receipt{}, err
+		}
+		found[i] = revived
+		if a := q.retry(*revived, deadline); i == 0 {
+			first = a
+		}
+	}
+	receipt := q.await(first, *found[0], deadline)
+	receipt.Duplicate = true
+	return receipt, nil
+}
+
+// retry attempts a delivery that was claimed by reviving it. It returns nil if
+// that is not worth it now: the delivery is pending then.
+func (q *Dispatcher) retry(d Delivery, deadline time.Time) *attempt {
+	a := q.first(&d, deadline)
+	if a == nil {
+		q.requests.Go(func() { q.save(&d) }) // Close waits for it, Submit does not
+		return nil
+	}
+	go a.run()
+	return a
+}
+
+// await waits for an attempt, if there is one, until the deadline.
+func (q *Dispatcher) await(a *attempt, d Delivery, deadline time.Time) Receipt {
+	wait := deadline.Sub(q.now())
+	if a == nil || wait <= 0 {
+		return Receipt{Delivery: d}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-a.done:
+		return Receipt{Delivery: a.delivery}
+	case <-timer.C:
+		return Receipt{Delivery: d}
+	}
+}
+
+func orElse(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}

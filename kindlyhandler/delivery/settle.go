@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// settle turns the outcome of an attempt into the delivery's next state and
+// saves it.
+func (a *attempt) settle(o Outcome, started time.Time, took time.Duration) {
+	l, d, retry := a.lane, &a.delivery, a.definition.Retry
+	now := l.dispatcher.now()
+	made := Attempt{At: started, Duration: took, Stage: o.Stage, Status: o.Status, Unknown: o.Unknown}
+	if o.Err != nil {
+		made.Error = o.Err.Error()
+	}
+
+	interrupted := o.Verdict != Success && l.dispatcher.ctx.Err() != nil
+	if interrupted {
+		l.health.noProbe(a.probe)
+	} else {
+		before, after := l.health.observe(d, &o, a.probe, now)
+		l.report(before, after, made)
+	}
+
+	d.Tries++
+	d.Attempts = record(d.Attempts, made)
+	d.DueAt = now
+	switch {
+	case interrupted:
+		// It goes on after the next start, whatever the verdict was.
+	case o.Verdict == Success:
+		d.State, d.Ticket = Delivered, o.Ticket
+	case o.Verdict == Permanent:
+		d.State = Dead
+	case o.Verdict == Misconfigured:
+		// The lane, not the delivery, has to wait.
+	case o.RetryAfter > 0:
+		d.DueAt = now.Add(min(o.RetryAfter, MaxRetryAfter))
+	default:
+		interval := retry.next(d.Tries)
+		d.Elapsed += took + interval
+		d.DueAt = now.Add(interval)
+		if d.Elapsed > retry.MaxElapsed {
+			d.State = Dead
+		}
+	}
+	if d.State != Pending {
+		d.Answer = a.answer()
+	}
+	if d.State == Delivered {
+		d.Body, d.Transcript, d.TranscriptError = nil, nil, ""
+	}
+	l.reportAttempt(d, made)
+	l.dispatcher.save(d)
+}
+
+// The intervals at which a Save that failed is repeated.
+const (
+	saveMinInterval = time.Second
+	saveMaxInterval = 30 * time.Second
+)
+
+// save writes what has become of a claimed delivery. It goes on until that is
+// done or the dispatcher ends: while it is claimed, nobody attempts the
+// delivery, nor a later one of its chat.
+func (q *Dispatcher) save(d *Delivery) {
+	d.Memo = nil
+	for wait := saveMinInterval; ; wait = min(2*wait, saveMaxInterval) {
+		unblocked, err := q.store.Save(context.WithoutCancel(q.ctx), d)
+		if err == nil {
+			if l := q.lane(d.Lane); l != nil && (unblocked || d.State == Pending) {
+				l.poke()
+			}
+			return
+		}
+		q.log.Error("cannot save a delivery", zap.Stringer("delivery", d.ID), zap.String("webhook", d.Lane.Webhook),
+			zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State), zap.Error(err))
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed) {
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-q.ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *lane) reportAttempt(d *Delivery, a Attempt) {
+	level := zap.DebugLevel
+	message := "ticket delivered"
+	switch {
+	case d.State == Dead:
+		level, message = zap.ErrorLevel, "ticket not delivered: the delivery is a dead letter now"
+	case d.State == Pending:
+		level, message = zap.WarnLevel, "attempt failed"
+		if l.health.ill() {
+			level = zap.DebugLevel // the condition was reported, loudly and once
+		}
+	case d.Tries > 1:
+		level = zap.InfoLevel
+	}
+	c := l.dispatcher.log.Check(level, message)
+	if c == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.Stringer("delivery", d.ID),
+		zap.String("webhook", l.Webhook),
+		zap.String("upstream", l.Upstream),
+		zap.Int("attempt", d.Tries),
+		zap.String("stage", a.Stage),
+		zap.Int("status", a.Status),
+		zap.Duration("duration", a.Duration),
+	}
+	if a.Error != "" {
+		fields = append(fields, zap.String("error", a.Error))
+	}
+	if a.Unknown {
+		fields = append(fields, zap.Bool("unknown", true))
+	}
+	if d.State == Pending {
+		fields = append(fields, zap.Time("next_attempt_at", d.DueAt))
+	}
+	c.Write(fields...)
+}

@@ -1,0 +1,75 @@
+package delivery
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+)
+
+// Shutdown starts no more attempts and waits for those under way until ctx
+// ends; what is cut off then stays pending. Webhooks are still accepted, and
+// wait for the next start.
+func (q *Dispatcher) Shutdown(ctx context.Context) {
+	q.mu.Lock()
+	if !q.stopped {
+		q.stopped = true
+		close(q.stopping)
+	}
+	q.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() {
+		q.loops.Wait()
+		q.attempts.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		q.cancel(errStopped)
+		<-ended
+	}
+}
+
+// Close ends what is under way, waits for calls of Submit to return, and
+// closes the store.
+func (q *Dispatcher) Close() error {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	q.Shutdown(ctx)
+	q.cancel(errStopped)
+	q.requests.Wait()
+
+	if n, err := q.store.Pending(context.Background()); err == nil && n > 0 {
+		q.log.Info("closing the store with deliveries pending", zap.Int("pending", n))
+	}
+	return q.store.Close()
+}
+
+// enter counts an attempt that begins; leave counts it out. It is false when
+// none may begin any more.
+func (q *Dispatcher) enter() bool {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	if q.stopped {
+		return false
+	}
+	q.attempts.Add(1)
+	return true
+}
+
+func (q *Dispatcher) leave() { q.attempts.Done() }
+
+func (q *Dispatcher) enterRequest() bool {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	if q.closed {
+		return false
+	}
+	q.requests.Add(1)
+	return true
+}

@@ -1,0 +1,158 @@
+package storetest
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// together calls f in several goroutines at once.
+func together(f func(worker int)) {
+	const workers = 8
+	var start, end sync.WaitGroup
+	start.Add(workers)
+	for worker := range workers {
+		end.Go(func() {
+			start.Done()
+			start.Wait()
+			f(worker)
+		})
+	}
+	end.Wait()
+}
+
+var concurrency = []test{
+	{"claims are exclusive", func(b *bench) {
+		const deliveries = 200
+		for range deliveries {
+			b.put(b.new(zendesk))
+		}
+		var mu sync.Mutex
+		times := make(map[uuid.UUID]int)
+		together(func(worker int) {
+			for {
+				got, _, err := b.store.Claim(b.Context(), zendesk, b.clock.now(), 1+worker)
+				if !assert.NoError(b, err) || len(got) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, d := range got {
+					times[d.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+		require.Len(b, times, deliveries)
+		for id, n := range times {
+			require.Equal(b, 1, n, "claims of %s", id)
+		}
+	}},
+	{"one of identical webhooks is stored", func(b *bench) {
+		for range 20 {
+			key := newKey()
+			var stored atomic.Int32
+			together(func(int) {
+				d := b.new(zendesk)
+				d.Key = key
+				switch err := b.store.Put(b.Context(), []*delivery.Delivery{d}); {
+				case err == nil:
+					stored.Add(1)
+				default:
+					assert.ErrorIs(b, err, delivery.ErrDuplicate)
+				}
+			})
+			require.EqualValues(b, 1, stored.Load())
+			require.Len(b, b.find(key), 1)
+		}
+		require.Equal(b, 20, b.pending())
+	}},
+	{"one claim of a chat is granted", func(b *bench) {
+		var granted atomic.Int32
+		together(func(int) {
+			d := claimed(b.inChat(zendesk, "chat"))
+			if assert.NoError(b, b.store.Put(b.Context(), []*delivery.Delivery{d})) && d.Claimed {
+				granted.Add(1)
+			}
+		})
+		require.EqualValues(b, 1, granted.Load())
+		require.Empty(b, b.claim(zendesk))
+	}},
+	{"a chat goes in order", func(b *bench) {
+		const perWorker, chats = 10, 3
+		var order [chats]struct {
+			sync.Mutex
+			of map[uuid.UUID]int // of the puts, which are one at a time
+		}
+		var claims, left atomic.Int32
+		left.Store(8 * perWorker * chats)
+		for i := range order {
+			order[i].of = make(map[uuid.UUID]int)
+		}
+		var delivered [chats][]uuid.UUID // written to by who holds the claim
+		work := func(d *delivery.Delivery) {
+			claims.Add(1)
+			chat := d.ChatID[0] - '0'
+			delivered[chat] = append(delivered[chat], d.ID)
+			settled := *d
+			settled.State = delivery.Delivered
+			_, err := b.store.Save(b.Context(), &settled)
+			assert.NoError(b, err)
+			left.Add(-1)
+		}
+		together(func(int) {
+			for range perWorker {
+				for chat := range chats {
+					d := claimed(b.inChat(zendesk, string(rune('0'+chat))))
+					order[chat].Lock()
+					order[chat].of[d.ID] = len(order[chat].of)
+					err := b.store.Put(b.Context(), []*delivery.Delivery{d})
+					order[chat].Unlock()
+					if !assert.NoError(b, err) {
+						return
+					}
+					if d.Claimed {
+						work(d)
+					}
+				}
+				got, _, err := b.store.Claim(b.Context(), zendesk, b.clock.now(), 2)
+				assert.NoError(b, err)
+				for _, d := range got {
+					work(d)
+				}
+			}
+		})
+		for left.Load() > 0 {
+			got := b.claim(zendesk)
+			require.NotEmpty(b, got, "%d are pending", left.Load())
+			for _, d := range got {
+				work(d)
+			}
+		}
+		require.EqualValues(b, 8*perWorker*chats, claims.Load())
+		for chat := range chats {
+			for i, id := range delivered[chat] {
+				require.Equal(b, i, order[chat].of[id])
+			}
+		}
+		require.Zero(b, b.pending())
+	}},
+	{"one revival succeeds", func(b *bench) {
+		d := b.dead(b.new(zendesk))
+		var revived atomic.Int32
+		together(func(int) {
+			switch _, err := b.store.Revive(b.Context(), d.ID); {
+			case err == nil:
+				revived.Add(1)
+			case !errors.Is(err, delivery.ErrNotFound):
+				assert.NoError(b, err)
+			}
+		})
+		require.EqualValues(b, 1, revived.Load())
+	}},
+}

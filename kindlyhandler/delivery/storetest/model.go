@@ -1,0 +1,264 @@
+package storetest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// testModel does whatever comes to mind to a store, and the same to the
+// simplest store thinkable.
+func testModel(t *testing.T, open Open) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newClock()
+		store := open(t, c.now)
+		defer func() { _ = store.Close() }()
+		m := &machine{clock: c, start: c.now(), store: store, ctx: t}
+		rt.Repeat(map[string]func(*rapid.T){
+			"put":    m.put,
+			"claim":  m.claim,
+			"save":   m.save,
+			"revive": m.revive,
+			"wait":   m.wait,
+			"":       m.check,
+		})
+	})
+}
+
+// machine is the model, in all a list of what was put, beside the store.
+type machine struct {
+	clock *clock
+	start time.Time
+	store delivery.Store
+	ctx   *testing.T
+	all   []*entry
+	puts  uint32
+}
+
+type entry struct {
+	delivery.Delivery
+	revived bool
+}
+
+var (
+	modelLanes = []delivery.Lane{zendesk, slack, sales}
+	modelKeys  = []delivery.Key{{}, {1}, {2}, {3}, {4}}
+	modelChats = []string{"", "one", "two"}
+)
+
+// modelID makes the model's choices the only ones that differ between runs.
+func modelID(put uint32) uuid.UUID {
+	id := uuid.UUID{6: 0x70, 8: 0x80}
+	binary.BigEndian.PutUint32(id[12:], put)
+	return id
+}
+
+// minutes draws a time from a few, so that many are the same.
+func minutes(t *rapid.T, name string, from, to int) time.Duration {
+	return time.Duration(rapid.IntRange(from, to).Draw(t, name)) * time.Minute
+}
+
+func (m *machine) live(key delivery.Key) (live []*entry) {
+	for _, e := range m.all {
+		if key != (delivery.Key{}) && e.Key == key && e.KeyExpires.After(m.clock.now()) {
+			live = append(live, e)
+		}
+	}
+	return live
+}
+
+// held tells whether an older delivery of its chat is pending.
+func (m *machine) held(e *entry) bool {
+	for _, older := range m.all {
+		if older == e {
+			break
+		}
+		if older.State == delivery.Pending && !older.revived && !e.revived &&
+			e.ChatID != "" && older.ChatID == e.ChatID && older.Lane == e.Lane {
+			return true
+		}
+	}
+	return false
+}
+
+// claimable returns what can be claimed of a lane, in the order in which it
+// is.
+func (m *machine) claimable(lane delivery.Lane) (entries []*entry) {
+	for _, e := range m.all {
+		if e.Lane == lane && e.State == delivery.Pending && !e.Claimed && !m.held(e) {
+			entries = append(entries, e)
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b *entry) int { return a.DueAt.Compare(b.DueAt) })
+	return entries
+}
+
+func (m *machine) in(state delivery.State) (entries []*entry) {
+	for _, e := range m.all {
+		if e.State == state {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+func (m *machine) put(t *rapid.T) {
+	now := m.clock.now()
+	key := rapid.SampledFrom(modelKeys).Draw(t, "key")
+	expires := now.Add(minutes(t, "window", 0, 5))
+	lanes := rapid.Permutation(modelLanes).Draw(t, "lanes")[:rapid.IntRange(1, 3).Draw(t, "upstreams")]
+	chat := rapid.SampledFrom(modelChats).Draw(t, "chat")
+	var deliveries []*delivery.Delivery
+	var asked []bool
+	for _, lane := range lanes {
+		m.puts++
+		d := &delivery.Delivery{
+			ID:         modelID(m.puts),
+			Lane:       lane,
+			Key:        key,
+			KeyExpires: expires,
+			Event:      "dialogue",
+			ChatID:     chat,
+			ReceivedAt: now,
+			Body:       fmt.Appendf(nil, "body %d", m.puts),
+			Claimed:    rapid.Bool().Draw(t, "claimed"),
+			DueAt:      now.Add(minutes(t, "due", -2, 2)),
+		}
+		deliveries = append(deliveries, d)
+		asked = append(asked, d.Claimed)
+	}
+	err := m.store.Put(m.ctx.Context(), deliveries)
+	if len(m.live(key)) > 0 {
+		require.ErrorIs(t, err, delivery.ErrDuplicate)
+		return
+	}
+	require.NoError(t, err)
+	for i, d := range deliveries {
+		e := &entry{Delivery: *d}
+		e.Claimed = asked[i]
+		m.all = append(m.all, e)
+		e.Claimed = e.Claimed && !m.held(e)
+		require.Equal(t, e.Claimed, d.Claimed, "the claim granted in %v", d.Lane)
+	}
+}
+
+func (m *machine) claim(t *rapid.T) {
+	lane := rapid.SampledFrom(modelLanes).Draw(t, "lane")
+	limit := rapid.IntRange(1, 3).Draw(t, "limit")
+	got, next, err := m.store.Claim(m.ctx.Context(), lane, m.clock.now(), limit)
+	require.NoError(t, err)
+
+	claimable := m.claimable(lane)
+	want := []uuid.UUID{}
+	for len(claimable) > 0 && len(want) < limit && !claimable[0].DueAt.After(m.clock.now()) {
+		claimable[0].Claimed = true
+		want = append(want, claimable[0].ID)
+		claimable = claimable[1:]
+	}
+	require.Equal(t, want, ids(got))
+	for _, d := range got {
+		m.same(t, d)
+	}
+	if len(claimable) == 0 {
+		require.Zero(t, next)
+	} else {
+		require.WithinDuration(t, claimable[0].DueAt, next, 0)
+	}
+}
+
+func (m *machine) save(t *rapid.T) {
+	pending := m.in(delivery.Pending)
+	if len(pending) == 0 {
+		t.Skip("nothing to save")
+	}
+	e := rapid.SampledFrom(pending).Draw(t, "delivery")
+	d := e.Delivery
+	d.State = rapid.SampledFrom([]delivery.State{delivery.Pending, delivery.Delivered, delivery.Dead}).Draw(t, "state")
+	d.DueAt = m.clock.now().Add(minutes(t, "due", -2, 2))
+	d.Tries++
+	d.Elapsed += time.Second
+	if d.State != delivery.Pending {
+		d.Answer = []byte(d.State.String())
+	}
+	if d.State == delivery.Delivered {
+		d.Body = nil
+	}
+	unblocked, err := m.store.Save(m.ctx.Context(), &d)
+	if !e.Claimed {
+		require.ErrorIs(t, err, delivery.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	before := len(m.claimable(e.Lane))
+	d.Claimed = false
+	e.Delivery = d
+	// Another one can be claimed now, unless it is this one.
+	freed := len(m.claimable(e.Lane)) > before && d.State != delivery.Pending
+	require.Equal(t, freed, unblocked, "unblocked")
+}
+
+func (m *machine) revive(t *rapid.T) {
+	if len(m.all) == 0 {
+		t.Skip("nothing to revive")
+	}
+	candidates := m.all
+	if dead := m.in(delivery.Dead); len(dead) > 0 && rapid.Bool().Draw(t, "a dead letter") {
+		candidates = dead
+	}
+	e := rapid.SampledFrom(candidates).Draw(t, "delivery")
+	got, err := m.store.Revive(m.ctx.Context(), e.ID)
+	if e.State != delivery.Dead {
+		require.ErrorIs(t, err, delivery.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	e.State, e.Claimed, e.revived = delivery.Pending, true, true
+	e.DueAt, e.Elapsed, e.Answer = m.clock.now(), 0, nil
+	m.same(t, got)
+}
+
+func (m *machine) wait(t *rapid.T) {
+	d := minutes(t, "for", 1, 3)
+	if m.clock.now().Add(d).Sub(m.start) >= time.Hour {
+		t.Skip("that is as long as an engine must keep what is settled")
+	}
+	m.clock.move(d)
+}
+
+// same requires a delivery of the store to be as the model has it.
+func (m *machine) same(t *rapid.T, got *delivery.Delivery) {
+	for _, e := range m.all {
+		if e.ID == got.ID {
+			require.Equal(t, canonical(&e.Delivery), canonical(got))
+			return
+		}
+	}
+	require.Fail(t, "nobody has put this", "%v", got)
+}
+
+// check holds after each step.
+func (m *machine) check(t *rapid.T) {
+	n, err := m.store.Pending(m.ctx.Context())
+	require.NoError(t, err)
+	require.Equal(t, len(m.in(delivery.Pending)), n, "pending")
+	for _, key := range modelKeys {
+		found, err := m.store.Find(m.ctx.Context(), key)
+		require.NoError(t, err)
+		want := []uuid.UUID{}
+		for _, e := range m.live(key) {
+			want = append(want, e.ID)
+		}
+		require.Equal(t, want, ids(found), "found by key %d", key[0])
+		for _, d := range found {
+			m.same(t, d)
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package kindlyhandler
+
+import (
+	"errors"
+	"net/url"
+	"path"
+	"regexp"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/loose"
+)
+
+// DialogueEvent is the name of the event that a dialogue webhook is. Ticket
+// webhooks name their own: ticket.created, ticket.updated, …
+const DialogueEvent = "dialogue"
+
+var errUnknownEvent = errors.New("no known event: a dialogue webhook has a chat_id, a ticket webhook _meta.event and ticket")
+
+// eventName is what a ticket webhook's event may be called. The set of events
+// is open, but its names end up in logs and metrics.
+var eventName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// event is a webhook, read. Fields that it lacks are empty; raw JSON ones are
+// an empty list or object then.
+type event struct {
+	name     string
+	raw      []byte
+	dialogue bool
+
+	chatID         string
+	userID         string
+	organizationID *int64
+	botID          string
+	botNumber      *int64
+	botName        string
+	language       string
+	message        string
+	source         string
+	page           string
+	labels         []string
+	created        string
+	updated        string
+	context        string // JSON object
+	attachments    string // JSON array
+
+	// Of ticket webhooks.
+	ticket   gjson.Result
+	messages []message
+}
+
+// parseEvent reads a webhook's body. It fails if that is not JSON, or no
+// event; everything else that is odd in it is left out.
+func parseEvent(body []byte) (*event, error) {
+	root, err := loose.Object(body)
+	if err != nil {
+		return nil, err
+	}
+	e := &event{raw: body, context: "{}", attachments: "[]"}
+	var meta, chat gjson.Result
+	root.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "organization_id":
+			e.organizationID = loose.Integer(v)
+		case "bot_id":
+			e.botID, e.botNumber = loose.Text(v), loose.Integer(v)
+		case "chat_id":
+			e.chatID = loose.Text(v)
+		case "user_id":
+			e.userID = loose.Text(v)
+		case "chat_labels":
+			e.labels = labels(v)
+		case "exchange":
+			e.language = loose.Text(v.Get("language_code"))
+		case "message":
+			e.message = loose.Text(v)
+		case "attachments":
+			e.attachments = loose.List(v)
+		case "context":
+			e.context = loose.Map(v)
+		case "source":
+			e.source = loose.Text(v)
+		case "web_url":
+			e.page = webPage(loose.Text(v))
+		case "_meta":
+			meta = v
+		case "ticket":
+			e.ticket = v
+		case "bot":
+			if v.IsObject() {
+				e.botID, e.botNumber = loose.Text(v.Get("id")), loose.Integer(v.Get("id"))
+				e.botName = loose.Text(v.Get("name"))
+			}
+		case "chat":
+			chat = v
+		}
+		return true
+	})
+
+	name := meta.Get("event")
+	if name.Type == gjson.String && eventName.MatchString(name.Str) && e.ticket.IsObject() {
+		e.name = name.Str
+		e.readChat(chat)
+		return e, nil
+	}
+	if e.chatID == "" {
+		return nil, errUnknownEvent
+	}
+	e.name, e.dialogue = DialogueEvent, true
+	return e, nil
+}
+
+// readChat reads the chat that a ticket webhook carries.
+func (e *event) readChat(chat gjson.Result) {
+	var host, page string
+	chat.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "id":
+			e.chatID = loose.Text(v)
+		case "user_id":
+			e.userID = loose.Text(v)
+		case "language_code":
+			e.language = loose.Text(v)
+		case "created":
+			e.created, _ = timestamp(v)
+		case "updated":
+			e.updated, _ = timestamp(v)
+		case "context":
+			e.context = loose.Map(v)
+		case "labels":
+			e.labels = labels(v)
+		case "source":
+			e.source = loose.Text(v)
+		case "web_url":
+			e.page = webPage(loose.Text(v))
+		case "web_host":
+			host = loose.Text(v)
+		case "web_path":
+			page = loose.Text(v)
+		case "messages":
+			e.messages = parseMessages(v)
+		}
+		return true
+	})
+	if e.page == "" && host != "" {
+		e.page = webPage("https://" + host + page)
+	}
+	for _, m := range e.messages {
+		if m.sender == SenderUser {
+			e.message = m.rendered().Text
+			break
+		}
+	}
+}
+
+// labels reads a list of labels, each a string or an object with a name.
+func labels(v gjson.Result) []string {
+	var names []string
+	if !v.IsArray() {
+		return nil
+	}
+	v.ForEach(func(_, label gjson.Result) bool {
+		name := loose.Text(label)
+		if label.IsObject() {
+			name = loose.Text(label.Get("name"))
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+		return true
+	})
+	return names
+}
+
+// webPage returns an address as it came if it is one of a web page, else
+// nothing: a visitor's browser sends it, and agents click on it.
+func webPage(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+		return ""
+	}
+	return address
+}
+
+// inboxURL is the chat's address in Kindly's inbox.
+func (e *event) inboxURL() string {
+	if e.botID == "" || e.chatID == "" {
+		return ""
+	}
+	return "https://app.kindly.ai/workspace/" + url.PathEscape(e.botID) + "/inbox/chat/" + url.PathEscape(e.chatID)
+}
+
+// carriesMessages tells whether the event needs no transcript.
+func (e *event) carriesMessages() bool { return !e.dialogue }
+
+// eventPatterns says which events become tickets; none means all of them.
+type eventPatterns []string
+
+// checkPattern tells whether a pattern can be matched against event names.
+func checkPattern(pattern string) error {
+	_, err := path.Match(pattern, "")
+	return err
+}
+
+func (p eventPatterns) match(name string) bool {
+	for _, pattern := range p {
+		if ok, _ := path.Match(pattern, name); ok {
+			return true
+		}
+	}
+	return len(p) == 0
+}

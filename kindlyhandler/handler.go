@@ -1,0 +1,219 @@
+package kindlyhandler
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// Handler answers the webhooks of one Kindly bot. It is safe for concurrent
+// use.
+type Handler struct {
+	name          string
+	verifier      *verifier
+	verifyToken   string
+	allow         string
+	maxBody       int64
+	dedupe        time.Duration
+	events        eventPatterns
+	ignoreSources []string
+	transcripts   *transcriptAPI // nil if they are turned off
+	targets       []*target
+	retry         delivery.RetryPolicy
+	respondWithin time.Duration
+	answers       answers
+	log           *zap.Logger
+	observer      Observer
+
+	dispatcher atomic.Pointer[delivery.Dispatcher]
+	complaints complaints
+}
+
+// Connect makes the handler put its deliveries into d, which must know its
+// [Handler.Lanes]. Until then it cannot accept webhooks.
+func (h *Handler) Connect(d *delivery.Dispatcher) { h.dispatcher.Store(d) }
+
+// Lanes returns what a dispatcher needs to know to deliver for the handler.
+func (h *Handler) Lanes() map[delivery.Lane]delivery.Definition {
+	lanes := make(map[delivery.Lane]delivery.Definition, len(h.targets))
+	for _, t := range h.targets {
+		lanes[t.lane] = delivery.Definition{Target: t, Concurrency: t.concurrency, Retry: h.retry}
+	}
+	return lanes
+}
+
+// Close lets go of idle connections. The handler can still be used.
+func (h *Handler) Close() {
+	h.transcripts.close()
+	for _, t := range h.targets {
+		t.upstream.Close()
+	}
+}
+
+// ServeHTTP answers a webhook.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var refused *Error
+	if err := h.Serve(w, r); errors.As(err, &refused) {
+		http.Error(w, http.StatusText(refused.Status), refused.Status)
+	}
+}
+
+// Serve answers a webhook. If that is refused, nothing is written but headers,
+// and the error is an [*Error] with the status to answer.
+//
+// Everything from the signature on goes on when the caller hangs up, and only
+// here is the request touched.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
+	started := time.Now()
+	e, done, refusal := h.admit(w, r)
+	if refusal != nil {
+		return h.refused(w, r, refusal)
+	}
+	if done {
+		return nil
+	}
+	receipt, err := h.submit(context.WithoutCancel(r.Context()), e, started)
+	if err != nil {
+		if !e.dialogue {
+			return h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
+		}
+		h.notStored(r, e, err)
+		h.respond(w, h.answers.render(delivery.Dead, &facts{event: e, customer: identify(e, nil)}))
+		return nil
+	}
+	h.observer.Webhook(e.name, outcomeOf(receipt))
+	h.respond(w, h.told(receipt, e))
+	return nil
+}
+
+// admit takes a request as far as anybody can come without a place in the
+// queue: done is true if it is answered.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done bool, refusal *Error) {
+	if r.Method == http.MethodGet && h.verifyToken != "" {
+		refusal := h.handshake(w, r)
+		return nil, refusal == nil, refusal
+	}
+	body, refusal := h.receive(w, r)
+	if refusal != nil {
+		return nil, false, refusal
+	}
+	e, err := parseEvent(body)
+	if errors.Is(err, errUnknownEvent) {
+		return nil, false, refuse(http.StatusBadRequest, reasonEvent, err)
+	}
+	if err != nil {
+		return nil, false, refuse(http.StatusBadRequest, reasonEncoding, err)
+	}
+	if !h.events.match(e.name) || slices.Contains(h.ignoreSources, e.source) {
+		h.observer.Webhook(e.name, "ignored")
+		h.respond(w, empty)
+		return nil, true, nil
+	}
+	return e, false, nil
+}
+
+// submit makes the event's deliveries, one for each upstream.
+func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (delivery.Receipt, error) {
+	dispatcher := h.dispatcher.Load()
+	if dispatcher == nil {
+		return delivery.Receipt{}, errNotConnected
+	}
+	key, expires := h.key(e, received)
+	deliveries := make([]*delivery.Delivery, len(h.targets))
+	for i, t := range h.targets {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return delivery.Receipt{}, err
+		}
+		deliveries[i] = &delivery.Delivery{
+			ID:         id,
+			Lane:       t.lane,
+			Key:        key,
+			KeyExpires: expires,
+			Event:      e.name,
+			ChatID:     e.chatID,
+			ReceivedAt: received,
+			DueAt:      received,
+			Body:       e.raw,
+		}
+	}
+	// For one attempt only: what is read from an event is not safe to share.
+	deliveries[0].Memo = &memo{event: e}
+	return dispatcher.Submit(ctx, deliveries, h.respondWithin)
+}
+
+var errNotConnected = errors.New("the queue is not ready")
+
+// The time in which an identical webhook is taken for the same one. A dialogue
+// webhook carries neither a time nor an id, so that a user who comes back to
+// the dialogue sends the same bytes again, and means it.
+const (
+	defaultDialogueDedupe = 10 * time.Minute
+	defaultTicketDedupe   = 24 * time.Hour
+)
+
+// key identifies the webhook by its bytes, not by its signature, which
+// changes with the secret.
+func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
+	window := h.dedupe
+	switch {
+	case window < 0:
+		return delivery.Key{}, time.Time{}
+	case window == 0 && e.dialogue:
+		window = defaultDialogueDedupe
+	case window == 0:
+		window = defaultTicketDedupe
+	}
+	hash := sha256.New()
+	hash.Write([]byte(h.name))
+	hash.Write([]byte{0})
+	hash.Write(e.raw)
+	var key delivery.Key
+	hash.Sum(key[:0])
+	return key, received.Add(window)
+}
+
+// told returns what the chat is told.
+func (h *Handler) told(receipt delivery.Receipt, e *event) []byte {
+	d := &receipt.Delivery
+	if d.State != delivery.Pending && len(d.Answer) > 0 {
+		return d.Answer
+	}
+	return h.answers.render(d.State, &facts{id: d.ID, event: e, customer: identify(e, nil), ticket: d.Ticket})
+}
+
+// notStored tells that a dialogue webhook was not accepted. The chat is told
+// so, with a 200, because Kindly shows nothing of other answers.
+func (h *Handler) notStored(r *http.Request, e *event, err error) {
+	h.observer.Webhook(e.name, "not_stored")
+	if more, ok := h.complaints.allow(reasonStore, time.Now()); ok {
+		h.log.Error("webhook not accepted: it cannot be stored",
+			zap.String("webhook", h.name),
+			zap.String("remote_addr", r.RemoteAddr),
+			zap.Int("not_logged", more),
+			zap.Error(err))
+	}
+}
+
+func outcomeOf(receipt delivery.Receipt) string {
+	if receipt.Duplicate {
+		return "duplicate"
+	}
+	return receipt.Delivery.State.String()
+}
+
+func (h *Handler) respond(w http.ResponseWriter, body []byte) {
+	w.Header()["Content-Type"] = jsonType
+	_, _ = w.Write(body) // a caller who has hung up misses nothing but this
+}
+
+var jsonType = []string{"application/json"}

@@ -1,0 +1,125 @@
+package richtext
+
+import (
+	"bytes"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// checkRender renders a message and checks everything that is true of every
+// rendering.
+func checkRender(t require.TestingT, message string) Rendered {
+	r := Render(message)
+	for _, form := range []string{r.Text, r.Markdown, r.HTML} {
+		checkCharacters(t, form)
+	}
+	checkText(t, r.Text)
+	checkHTML(t, r)
+	checkMarkdown(t, r)
+	require.LessOrEqual(t, len(r.Text), 10*len(message)+64, "size of the text")
+	require.LessOrEqual(t, len(r.Markdown), 20*len(message)+64, "size of the Markdown")
+	require.LessOrEqual(t, len(r.HTML), 20*len(message)+64, "size of the HTML")
+	return r
+}
+
+func checkCharacters(t require.TestingT, s string) {
+	require.True(t, utf8.ValidString(s), "%q is not UTF-8", s)
+	for _, r := range s {
+		require.False(t, r != '\n' && unicode.IsControl(r), "control character %U in %q", r, s)
+		require.False(t, unicode.Is(unicode.Bidi_Control, r) && r != 0x061C && r != 0x200E && r != 0x200F, "bidirectional control %U in %q", r, s)
+	}
+}
+
+func checkText(t require.TestingT, s string) {
+	require.Equal(t, strings.TrimSpace(s), s, "white space at the ends")
+	require.NotContains(t, s, "\n\n\n", "more than one blank line")
+	for line := range strings.Lines(s) {
+		line = strings.TrimSuffix(line, "\n")
+		require.Equal(t, strings.TrimRightFunc(line, unicode.IsSpace), line, "white space at a line's end in %q", s)
+	}
+}
+
+func checkHTML(t require.TestingT, r Rendered) {
+	require.Equal(t, policy.Sanitize(r.HTML), r.HTML, "sanitising changes the HTML")
+	again := Render(r.HTML)
+	require.Equal(t, r.HTML, again.HTML, "rendering changes the HTML")
+	require.Equal(t, words(r.Text), words(again.Text), "the HTML says something else")
+
+	elements := map[string]bool{
+		"p": true, "br": true, "b": true, "i": true, "u": true, "s": true, "code": true, "pre": true,
+		"ul": true, "ol": true, "li": true, "blockquote": true, "a": true,
+	}
+	root := parseFragment(t, r.HTML)
+	checkElements(t, root, elements)
+
+	// A browser's tree must be the one that was written.
+	var out bytes.Buffer
+	for n := range root.ChildNodes() {
+		require.NoError(t, html.Render(&out, n))
+	}
+	require.Equal(t, r.HTML, strings.ReplaceAll(out.String(), "<br/>", "<br>"))
+}
+
+var markdown = goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Footnote, extension.DefinitionList))
+
+func checkMarkdown(t require.TestingT, r Rendered) {
+	var out bytes.Buffer
+	require.NoError(t, markdown.Convert([]byte(r.Markdown), &out))
+	checkElements(t, parseFragment(t, out.String()), map[string]bool{
+		"p": true, "br": true, "strong": true, "em": true, "del": true, "code": true, "pre": true,
+		"ul": true, "ol": true, "li": true, "blockquote": true, "a": true,
+	})
+	require.NotContains(t, out.String(), "<!--", "raw HTML")
+	if strings.Contains(r.Text, "\u200B") {
+		return // whose are which?
+	}
+	shown := strings.ReplaceAll(out.String(), "\u200B", "")
+	require.Equal(t, words(r.Text), words(Render(shown).Text), "text of the Markdown %q, rendered as %q", r.Markdown, shown)
+}
+
+func words(s string) string {
+	return strings.Join(strings.Fields(s), " ")
+}
+
+func parseFragment(t require.TestingT, s string) *html.Node {
+	root := &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div}
+	nodes, err := html.ParseFragment(strings.NewReader(s), root)
+	require.NoError(t, err)
+	for _, n := range nodes {
+		root.AppendChild(n)
+	}
+	return root
+}
+
+func checkElements(t require.TestingT, root *html.Node, elements map[string]bool) {
+	for n := range root.Descendants() {
+		switch n.Type {
+		case html.TextNode:
+		case html.ElementNode:
+			require.True(t, elements[n.Data], "element %s", n.Data)
+			for _, a := range n.Attr {
+				require.Equal(t, "a", n.Data, "attribute %s", a.Key)
+				switch a.Key {
+				case "rel":
+					require.Equal(t, "nofollow noopener noreferrer", a.Val)
+				case "href":
+					u, err := url.Parse(a.Val)
+					require.NoError(t, err)
+					require.Contains(t, []string{"http", "https", "mailto", "tel"}, u.Scheme)
+				default:
+					require.Fail(t, "attribute "+a.Key)
+				}
+			}
+		default:
+			require.Fail(t, "neither text nor an element", "%v", n)
+		}
+	}
+}

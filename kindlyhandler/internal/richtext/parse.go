@@ -1,0 +1,162 @@
+package richtext
+
+import (
+	"strings"
+
+	"golang.org/x/net/html"
+)
+
+// parse reads a message with markup.
+func parse(message string) *document {
+	p := parser{message: message, tokens: html.NewTokenizer(strings.NewReader(message))}
+	for p.next() {
+		p.token()
+	}
+	if !p.hiding() {
+		p.addText(p.message[p.offset:]) // a tag that never ends
+	}
+	return p.finish()
+}
+
+// hasMarkup reports whether a message contains a tag or a comment.
+func hasMarkup(message string) bool {
+	p := parser{message: message, tokens: html.NewTokenizer(strings.NewReader(message))}
+	for p.next() {
+		if p.kind != html.TextToken {
+			return true
+		}
+	}
+	return false
+}
+
+// parser turns tokens into calls of its builder. It goes from start to end
+// and keeps no tree.
+type parser struct {
+	builder
+	message string
+	tokens  *html.Tokenizer
+	offset  int // of the token after the current one
+
+	// The current token. What only looks like a tag or comment is text.
+	kind html.TokenType
+	raw  string
+	name []byte // of a tag
+
+	hidden string // the element whose content is being dropped
+	depth  int    // how many of that name are open
+}
+
+func (p *parser) hiding() bool {
+	return p.hidden != ""
+}
+
+// next goes to the next token and reports whether there is one.
+func (p *parser) next() bool {
+	p.kind = p.tokens.Next()
+	if p.kind == html.ErrorToken {
+		return false
+	}
+	p.raw = p.message[p.offset : p.offset+len(p.tokens.Raw())]
+	p.offset += len(p.raw)
+	switch p.kind {
+	case html.StartTagToken, html.SelfClosingTagToken, html.EndTagToken:
+		p.name, _ = p.tokens.TagName()
+		if !isElementName(p.name) {
+			p.kind = html.TextToken
+		}
+	case html.CommentToken:
+		if strings.HasPrefix(p.raw, "</") || !strings.HasSuffix(p.raw, ">") {
+			p.kind = html.TextToken
+		}
+	}
+	return true
+}
+
+// isElementName tells elements' names from addresses and URLs in angle
+// brackets.
+func isElementName(name []byte) bool {
+	for _, c := range name {
+		if !isAlphanumeric(c) && c != '-' && c != '_' && c != ':' {
+			return false
+		}
+	}
+	return len(name) > 0 && name[len(name)-1] != ':'
+}
+
+func (p *parser) token() {
+	switch p.kind {
+	case html.TextToken:
+		if !p.hiding() {
+			p.addText(p.raw)
+		}
+	case html.StartTagToken, html.SelfClosingTagToken:
+		p.startTag()
+	case html.EndTagToken:
+		p.endTag()
+	}
+}
+
+func (p *parser) startTag() {
+	if p.hiding() {
+		if string(p.name) == p.hidden {
+			p.depth++
+		}
+		return
+	}
+	e := elements[string(p.name)]
+	switch e.role {
+	case hiddenRole:
+		// Only in foreign content does a slash at its end close an element.
+		if name := string(p.name); p.kind == html.StartTagToken || name != "svg" && name != "math" {
+			p.hidden, p.depth = name, 1
+		}
+	case linkRole:
+		p.openLink(p.attribute("href"))
+	case imageRole:
+		p.image()
+	default:
+		p.start(e)
+	}
+}
+
+func (p *parser) endTag() {
+	if p.hiding() {
+		if string(p.name) == p.hidden {
+			if p.depth--; p.depth == 0 {
+				p.hidden = ""
+			}
+		}
+		return
+	}
+	p.end(elements[string(p.name)])
+}
+
+// image reads an image as a link to it. A remote image would tell its owner
+// who opens the ticket and when.
+func (p *parser) image() {
+	var alt, source string
+	for key, value, more := p.tokens.TagAttr(); ; key, value, more = p.tokens.TagAttr() {
+		switch string(key) {
+		case "alt":
+			alt = Line(string(value))
+		case "src":
+			source = string(value)
+		}
+		if !more {
+			break
+		}
+	}
+	p.showImage(alt, source)
+}
+
+func (p *parser) attribute(name string) string {
+	for {
+		key, value, more := p.tokens.TagAttr()
+		if string(key) == name {
+			return string(value)
+		}
+		if !more {
+			return ""
+		}
+	}
+}

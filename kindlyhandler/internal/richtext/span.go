@@ -1,0 +1,180 @@
+package richtext
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// span is a part of a line that is written in one way.
+type span struct {
+	start, end int // in document.text
+	style      style
+	link       int
+}
+
+// appendSpan appends a span, or joins it to the last one if it is alike.
+func appendSpan(spans []span, s span) []span {
+	if s.start == s.end {
+		return spans
+	}
+	if n := len(spans); n > 0 && spans[n-1].style == s.style && spans[n-1].link == s.link {
+		spans[n-1].end = s.end
+		return spans
+	}
+	return append(spans, s)
+}
+
+// findURLs makes links of the URLs in a line's text. Without it GitHub would
+// do so, but see the escapes in them as parts of the URL.
+func (w *markdownWriter) findURLs() {
+	w.parts = w.parts[:0]
+	for _, s := range w.spans {
+		for s.link == 0 && s.style&code == 0 && s.start < s.end {
+			before, length := findURL(w.doc.text[s.start:s.end])
+			if length == 0 {
+				break
+			}
+			w.parts = appendSpan(w.parts, span{s.start, s.start + before, s.style, 0})
+			s.start += before
+			found := span{s.start, s.start + length, s.style, 0}
+			if u, ok := readURL(w.doc.text[found.start:found.end]); ok {
+				w.links = append(w.links, u)
+				found.link = len(w.links)
+			}
+			w.parts = appendSpan(w.parts, found)
+			s.start += length
+		}
+		w.parts = appendSpan(w.parts, s)
+	}
+	w.spans, w.parts = w.parts, w.spans
+}
+
+// findURL returns the place and length of the first URL in s.
+func findURL(s string) (start, length int) {
+	for from := 0; ; {
+		i := strings.Index(s[from:], "://")
+		if i < 0 {
+			return 0, 0
+		}
+		i += from
+		start := i
+		for start > from && isAlphanumeric(s[start-1]) {
+			start--
+		}
+		if scheme := s[start:i]; strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https") {
+			if end := i + 3 + urlLength(s[i+3:]); end > i+3 {
+				return start, end - start
+			}
+		}
+		from = i + 3
+	}
+}
+
+// urlLength is the length of the rest of a URL, without the punctuation of
+// the sentence that it is in.
+func urlLength(s string) int {
+	end := strings.IndexFunc(s, func(r rune) bool {
+		return r == '<' || r == '>' || r == '"' || r == '`' || unicode.IsSpace(r)
+	})
+	if end < 0 {
+		end = len(s)
+	}
+	closing := strings.Count(s[:end], ")") - strings.Count(s[:end], "(")
+	for end > 0 {
+		switch s[end-1] {
+		case '.', ',', ':', ';', '!', '?', '\'', '*', '_', '~', ']':
+		case ')':
+			if closing <= 0 {
+				return end
+			}
+			closing--
+		default:
+			return end
+		}
+		end--
+	}
+	return 0
+}
+
+// fitEmphasis takes the emphasis from where Markdown's delimiters would not
+// work: from white space, from neighbours with different emphasis, and from
+// what is so close to other text that the delimiters would be shown.
+//
+// What counts as punctuation differs between versions of the specification.
+// So only letters and digits count as text, and only ASCII as punctuation.
+func (w *markdownWriter) fitEmphasis() {
+	w.parts = w.parts[:0]
+	for _, s := range w.spans {
+		w.parts = w.trimEmphasis(w.parts, s)
+	}
+	w.spans, w.parts = w.parts, w.spans
+	for i := 0; i < len(w.spans); {
+		end, common := i, emphasis
+		for end < len(w.spans) && w.spans[end].style&emphasis != 0 && w.spans[end].link == w.spans[i].link {
+			common &= w.spans[end].style
+			end++
+		}
+		if end == i {
+			i++
+			continue
+		}
+		if !w.canOpen(i, common) || !w.canClose(end-1, common) {
+			common = 0
+		}
+		for ; i < end; i++ {
+			w.spans[i].style = w.spans[i].style&^emphasis | common
+		}
+	}
+}
+
+// trimEmphasis appends a span whose white space at the ends is on its own and
+// without emphasis.
+func (w *markdownWriter) trimEmphasis(spans []span, s span) []span {
+	if s.style&emphasis == 0 {
+		return appendSpan(spans, s)
+	}
+	text := w.doc.text[s.start:s.end]
+	start := s.end - len(strings.TrimLeftFunc(text, unicode.IsSpace))
+	end := max(start, s.start+len(strings.TrimRightFunc(text, unicode.IsSpace)))
+	plain := s.style &^ emphasis
+	spans = appendSpan(spans, span{s.start, start, plain, s.link})
+	spans = appendSpan(spans, span{start, end, s.style, s.link})
+	return appendSpan(spans, span{end, s.end, plain, s.link})
+}
+
+// canOpen reports whether delimiters before the span at i are taken as such.
+func (w *markdownWriter) canOpen(i int, s style) bool {
+	if i == 0 || w.spans[i-1].link != w.spans[i].link || w.spans[i-1].style&code != 0 {
+		return true // after the start, a bracket or a backtick
+	}
+	before, _ := utf8.DecodeLastRuneInString(w.doc.text[:w.spans[i].start])
+	first, _ := utf8.DecodeRuneInString(w.doc.text[w.spans[i].start:])
+	return partsWords(before) || isWord(first) && w.isPlain(i, s)
+}
+
+// canClose reports whether delimiters after the span at i are taken as such.
+func (w *markdownWriter) canClose(i int, s style) bool {
+	if i+1 == len(w.spans) || w.spans[i+1].link != w.spans[i].link || w.spans[i+1].style&code != 0 {
+		return true // before the end, a bracket or a backtick
+	}
+	last, _ := utf8.DecodeLastRuneInString(w.doc.text[:w.spans[i].end])
+	after, _ := utf8.DecodeRuneInString(w.doc.text[w.spans[i].end:])
+	return partsWords(after) || isWord(last) && w.isPlain(i, s)
+}
+
+// isPlain reports whether a span's text comes right after its delimiter,
+// without another one or a backtick.
+func (w *markdownWriter) isPlain(i int, s style) bool {
+	return w.spans[i].style&code == 0 && (s&strike == 0 || s == strike)
+}
+
+func isWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsDigit(r)
+}
+
+// partsWords reports whether r is a space, or punctuation by any version of
+// the specification. What becomes an entity is punctuation, too.
+func partsWords(r rune) bool {
+	return r == ' ' || r < utf8.RuneSelf && !isAlphanumeric(byte(r))
+}

@@ -1,0 +1,84 @@
+package kindlyhandler
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// Prepared is a webhook on its way to a next handler.
+type Prepared struct{ facts facts }
+
+// Placeholder returns the value of a placeholder such as "kindly.chat.id".
+func (p *Prepared) Placeholder(name string) (string, bool) {
+	ours, ok := cutKnown(name)
+	if !ok {
+		return "", false
+	}
+	return p.facts.value(ours), true
+}
+
+// Prepare makes a verified webhook a ticket, for a next handler to take: it
+// replaces the request's body by the ticket. Nothing is stored and nothing
+// retried. It returns nil without an error if the request is answered
+// already, and an [*Error] like [Handler.Serve] if it is refused.
+func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, error) {
+	e, done, refusal := h.admit(w, r)
+	if refusal != nil {
+		return nil, h.refused(w, r, refusal)
+	}
+	if done {
+		return nil, nil
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
+	}
+	ticket, body, err := h.ticketFor(context.WithoutCancel(r.Context()), id, e)
+	if err != nil {
+		return nil, h.refused(w, r, refuse(http.StatusBadRequest, reasonEncoding, err))
+	}
+	replaceBody(r, body)
+	h.observer.Webhook(e.name, "passed_on")
+	return &Prepared{facts{id: id, event: e, customer: ticket.Customer}}, nil
+}
+
+// ticketFor makes the event's ticket, with a transcript if it can be had.
+func (h *Handler) ticketFor(ctx context.Context, id uuid.UUID, e *event) (*Ticket, []byte, error) {
+	d := &delivery.Delivery{ID: id, Lane: delivery.Lane{Webhook: h.name}}
+	t := &target{handler: h, lane: d.Lane}
+	transcript, release, failure := t.transcript(ctx, d, e)
+	defer release()
+	if failure != nil {
+		t.without(d, failure)
+	}
+	ticket := newTicket(id, time.Now(), e, transcript, d.TranscriptError)
+	body, err := ticket.encode()
+	return ticket, body, err
+}
+
+// ofOldBody are the headers that speak of the body that Kindly sent.
+var ofOldBody = []string{
+	"Content-Encoding", "Content-Md5", "Content-Digest", "Repr-Digest", "Digest", "Transfer-Encoding", "Trailer",
+	canonicalSignatureHeader, canonicalAlgorithmHeader,
+}
+
+func replaceBody(r *http.Request, body []byte) {
+	for _, name := range ofOldBody {
+		delete(r.Header, name)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.GetBody = nil
+	r.ContentLength = int64(len(body))
+	r.TransferEncoding = nil
+	r.Trailer = nil
+}

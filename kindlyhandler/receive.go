@@ -1,0 +1,103 @@
+package kindlyhandler
+
+import (
+	"crypto/subtle"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+)
+
+const (
+	// bodyTimeout is how long a body may take to arrive.
+	bodyTimeout = 10 * time.Second
+	// maxChallenge is the longest challenge of a handshake that is answered.
+	maxChallenge = 1 << 10
+)
+
+// unreadBodies bounds what callers can make this process hold before their
+// webhook is verified and stored.
+var unreadBodies = outbound.NewBudget(64 << 20)
+
+var (
+	errMethod    = errors.New("method is not allowed")
+	errToken     = errors.New("verify_token is missing, repeated or wrong")
+	errChallenge = errors.New("challenge is missing, repeated or too long")
+	errLength    = errors.New("body is larger than max_body")
+	errSlow      = errors.New("body took too long")
+	errCut       = errors.New("body ended early")
+)
+
+// receive reads a request's body, and returns it if it is signed.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
+	if r.Method != http.MethodPost {
+		return nil, refuse(http.StatusMethodNotAllowed, reasonMethod, errMethod)
+	}
+	if r.ContentLength > h.maxBody {
+		return nil, refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, errLength)
+	}
+	signature, err := parseSignature(r.Header)
+	if err != nil {
+		return nil, refuse(http.StatusUnauthorized, reasonSignature, err)
+	}
+	body, refusal := h.read(w, r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	position, err := h.verifier.verify(body, signature)
+	if err != nil {
+		return nil, refuse(http.StatusUnauthorized, reasonSignature, err)
+	}
+	h.observer.Signature(position)
+	return body, nil
+}
+
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
+	// Writers that know no deadlines leave the server's own ones in force.
+	deadlines := http.NewResponseController(w)
+	_ = deadlines.SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, taken, err := outbound.Read(r.Body, r.ContentLength, h.maxBody, unreadBodies)
+	unreadBodies.Release(taken)
+	if err == nil {
+		_ = deadlines.SetReadDeadline(time.Time{})
+		return body, nil
+	}
+	switch {
+	case errors.Is(err, outbound.ErrTooLarge):
+		return nil, refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, errLength)
+	case errors.Is(err, outbound.ErrNoMemory):
+		return nil, refuse(http.StatusServiceUnavailable, reasonBusy, err)
+	case outbound.IsTimeout(err):
+		return nil, refuse(http.StatusRequestTimeout, reasonIncomplete, errSlow)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, refuse(http.StatusBadRequest, reasonIncomplete, errCut)
+	default:
+		return nil, refuse(http.StatusBadRequest, reasonIncomplete, outbound.Describe(err))
+	}
+}
+
+// handshake answers the GET by which Kindly checks, when a ticket webhook is
+// set up, that its address is ours.
+func (h *Handler) handshake(w http.ResponseWriter, r *http.Request) *Error {
+	query := r.URL.Query()
+	token, challenge := query["verify_token"], query["challenge"]
+	if len(token) != 1 || subtle.ConstantTimeCompare([]byte(token[0]), []byte(h.verifyToken)) != 1 {
+		return refuse(http.StatusUnauthorized, reasonToken, errToken)
+	}
+	if len(challenge) != 1 || challenge[0] == "" || len(challenge[0]) > maxChallenge {
+		return refuse(http.StatusBadRequest, reasonChallenge, errChallenge)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(w, challenge[0])
+	h.observer.Webhook("", "handshake")
+	return nil
+}
+
+// isHandshake tells whether a request is, or tries to be, a handshake. Its
+// token is in its URL.
+func isHandshake(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.Query().Has("verify_token")
+}

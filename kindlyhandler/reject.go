@@ -1,0 +1,109 @@
+package kindlyhandler
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// errRefused is all that a refused caller, or an error page, learns.
+var errRefused = errors.New("webhook refused")
+
+// Error is why a request was refused. Its text is the same for all of them;
+// the reason is in the log.
+type Error struct {
+	// Status is the HTTP status.
+	Status int
+	reason reason
+	err    error
+}
+
+func (e *Error) Error() string { return errRefused.Error() }
+
+// reason is why a request was refused, as logs and metrics call it.
+type reason string
+
+const (
+	reasonMethod     reason = "method"
+	reasonToken      reason = "verify_token"
+	reasonChallenge  reason = "challenge"
+	reasonSignature  reason = "signature"
+	reasonTooLarge   reason = "too_large"
+	reasonIncomplete reason = "incomplete"
+	reasonEncoding   reason = "encoding"
+	reasonEvent      reason = "event"
+	reasonBusy       reason = "busy"
+	reasonStore      reason = "store"
+)
+
+// retryAfterSeconds is what a caller is told to wait when there is no room.
+const retryAfterSeconds = 10
+
+func refuse(status int, why reason, err error) *Error {
+	return &Error{Status: status, reason: why, err: err}
+}
+
+// refused logs and counts a refusal, and sets the headers that belong to it.
+func (h *Handler) refused(w http.ResponseWriter, r *http.Request, e *Error) *Error {
+	switch e.Status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", h.allow)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+	}
+	h.observer.Webhook("", "refused_"+string(e.reason))
+	if more, ok := h.complaints.allow(e.reason, time.Now()); ok {
+		h.log.Warn("webhook refused",
+			zap.String("webhook", h.name),
+			zap.String("remote_addr", r.RemoteAddr),
+			zap.String("reason", string(e.reason)),
+			zap.Int("status", e.Status),
+			zap.NamedError("error", e.err),
+			zap.Int("not_logged", more))
+	}
+	return e
+}
+
+// complaintsPerSecond bounds the lines that strangers can cause, per reason.
+const complaintsPerSecond = 10
+
+// complaints keeps count of what is not logged.
+type complaints struct {
+	mu      sync.Mutex
+	reasons map[reason]*complaint
+}
+
+type complaint struct {
+	second    int64
+	logged    int
+	notLogged int
+}
+
+// allow tells whether a refusal is logged, and how many were not since the
+// last one that was.
+func (c *complaints) allow(why reason, now time.Time) (notLogged int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reasons == nil {
+		c.reasons = make(map[reason]*complaint)
+	}
+	one := c.reasons[why]
+	if one == nil {
+		one = &complaint{}
+		c.reasons[why] = one
+	}
+	if second := now.Unix(); second != one.second {
+		one.second, one.logged = second, 0
+	}
+	if one.logged >= complaintsPerSecond {
+		one.notLogged++
+		return 0, false
+	}
+	one.logged++
+	notLogged, one.notLogged = one.notLogged, 0
+	return notLogged, true
+}

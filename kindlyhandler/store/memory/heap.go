@@ -1,0 +1,45 @@
+package memory
+
+// dues orders records by when they are due, then by their age.
+type dues []*record
+
+func (h dues) Len() int { return len(h) }
+
+func (h dues) Less(i, j int) bool {
+	if c := h[i].DueAt.Compare(h[j].DueAt); c != 0 {
+		return c < 0
+	}
+	return h[i].number < h[j].number
+}
+
+func (h dues) Swap(i, j int) { swap(h, i, j) }
+func (h *dues) Push(x any)   { *h = push(*h, x) }
+func (h *dues) Pop() any     { return pop((*[]*record)(h)) }
+
+// expiries orders records by when they are forgotten.
+type expiries []*record
+
+func (h expiries) Len() int           { return len(h) }
+func (h expiries) Less(i, j int) bool { return h[i].expires.Before(h[j].expires) }
+func (h expiries) Swap(i, j int)      { swap(h, i, j) }
+func (h *expiries) Push(x any)        { *h = push(*h, x) }
+func (h *expiries) Pop() any          { return pop((*[]*record)(h)) }
+
+func swap(h []*record, i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func push(h []*record, x any) []*record {
+	r := x.(*record)
+	r.index = len(h)
+	return append(h, r)
+}
+
+func pop(h *[]*record) any {
+	last := len(*h) - 1
+	r := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return r
+}

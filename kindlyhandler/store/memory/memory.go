@@ -1,0 +1,319 @@
+// Package memory keeps deliveries in the process's memory: they survive a
+// reload of the configuration, but not the process.
+package memory
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// Options of a [Store]. Zero values mean the defaults.
+type Options struct {
+	// Retention is how long delivered and dead deliveries are kept; default
+	// one hour. While a delivery's key makes duplicates, it is kept anyhow.
+	Retention time.Duration
+	// MaxPending bounds the pending deliveries; default 1,000,000.
+	MaxPending int
+	// MaxBytes bounds what pending deliveries and dead letters hold of
+	// webhooks and transcripts; default 256 MiB.
+	MaxBytes int64
+	// MaxSettled bounds the delivered and dead ones (some 700 bytes each);
+	// beyond it the oldest are forgotten before their time. Default 250,000.
+	MaxSettled int
+	// Now is the clock; default [time.Now].
+	Now func() time.Time
+}
+
+// Store is a [delivery.Store] in memory.
+type Store struct {
+	options Options
+
+	mu      sync.Mutex
+	closed  bool
+	byID    map[uuid.UUID]*record
+	byKey   map[delivery.Key][]*record
+	lanes   map[delivery.Lane]*lane
+	settled expiries
+	pending int
+	bytes   int64
+	puts    uint64
+}
+
+// record is a delivery with what the store needs to find and order it.
+type record struct {
+	delivery.Delivery
+	number  uint64 // of its Put
+	expires time.Time
+	revived bool // out of its chat's order
+	index   int  // in the heap that it is in: due or settled
+}
+
+func (r *record) size() int64 { return int64(len(r.Body) + len(r.Transcript)) }
+
+// lane has the pending deliveries of one lane: in due those that can be
+// claimed, in chats the queue of each chat, whose head is either due or
+// claimed.
+type lane struct {
+	due   dues
+	chats map[string][]*record
+}
+
+// New returns an empty store.
+func New(options Options) *Store {
+	options.Retention = cmp.Or(options.Retention, time.Hour)
+	options.MaxPending = cmp.Or(options.MaxPending, 1_000_000)
+	options.MaxBytes = cmp.Or(options.MaxBytes, 256<<20)
+	options.MaxSettled = cmp.Or(options.MaxSettled, 250_000)
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Store{
+		options: options,
+		byID:    make(map[uuid.UUID]*record),
+		byKey:   make(map[delivery.Key][]*record),
+		lanes:   make(map[delivery.Lane]*lane),
+	}
+}
+
+var _ delivery.Store = (*Store)(nil)
+
+// Put implements [delivery.Store].
+func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	now := s.options.Now()
+	s.expire(now)
+	if err := s.room(deliveries, now); err != nil {
+		return err
+	}
+	for _, d := range deliveries {
+		s.puts++
+		r := &record{Delivery: *d, number: s.puts}
+		r.Memo, r.State = nil, delivery.Pending
+		s.byID[r.ID] = r
+		if r.Key != (delivery.Key{}) {
+			s.byKey[r.Key] = append(s.byKey[r.Key], r)
+		}
+		s.enqueue(r)
+		d.Claimed = r.Claimed
+	}
+	return nil
+}
+
+// room tells whether the deliveries can be stored.
+func (s *Store) room(deliveries []*delivery.Delivery, now time.Time) error {
+	var bytes int64
+	for _, d := range deliveries {
+		if d.Key != (delivery.Key{}) && len(s.live(d.Key, now)) > 0 {
+			return delivery.ErrDuplicate
+		}
+		if l := s.lanes[d.Lane]; l != nil && d.ChatID != "" && len(l.chats[d.ChatID]) >= delivery.MaxPendingPerChat {
+			return delivery.ErrFull
+		}
+		bytes += int64(len(d.Body) + len(d.Transcript))
+	}
+	if s.pending+len(deliveries) > s.options.MaxPending || s.bytes+bytes > s.options.MaxBytes {
+		return delivery.ErrFull
+	}
+	return nil
+}
+
+// enqueue enters a pending record into its lane, and into due unless it is
+// claimed or held back.
+func (s *Store) enqueue(r *record) {
+	s.pending++
+	s.bytes += r.size()
+	l := s.lanes[r.Lane]
+	if l == nil {
+		l = &lane{chats: make(map[string][]*record)}
+		s.lanes[r.Lane] = l
+	}
+	if r.ChatID != "" {
+		queue := l.chats[r.ChatID]
+		l.chats[r.ChatID] = append(queue, r)
+		if len(queue) > 0 {
+			r.Claimed = false
+			return
+		}
+	}
+	if !r.Claimed {
+		heap.Push(&l.due, r)
+	}
+}
+
+// Find implements [delivery.Store].
+func (s *Store) Find(ctx context.Context, key delivery.Key) ([]*delivery.Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	var found []*delivery.Delivery
+	for _, r := range s.live(key, s.options.Now()) {
+		found = append(found, r.copy())
+	}
+	return found, nil
+}
+
+// live returns the records that make a webhook with key a duplicate.
+func (s *Store) live(key delivery.Key, now time.Time) []*record {
+	records := s.byKey[key]
+	for i, r := range records { // in the order of their Put
+		if r.KeyExpires.After(now) {
+			return records[i:]
+		}
+	}
+	return nil
+}
+
+func (r *record) copy() *delivery.Delivery {
+	d := r.Delivery
+	return &d
+}
+
+// Claim implements [delivery.Store].
+func (s *Store) Claim(ctx context.Context, name delivery.Lane, now time.Time, limit int) ([]*delivery.Delivery, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	s.expire(s.options.Now())
+	l := s.lanes[name]
+	if l == nil {
+		return nil, time.Time{}, nil
+	}
+	var claimed []*delivery.Delivery
+	for len(l.due) > 0 && len(claimed) < limit && !l.due[0].DueAt.After(now) {
+		r := heap.Pop(&l.due).(*record)
+		r.Claimed = true
+		claimed = append(claimed, r.copy())
+	}
+	if len(l.due) == 0 {
+		return claimed, time.Time{}, nil
+	}
+	return claimed, l.due[0].DueAt, nil
+}
+
+// Save implements [delivery.Store].
+func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return false, err
+	}
+	r := s.byID[d.ID]
+	if r == nil || !r.Claimed {
+		return false, delivery.ErrNotFound
+	}
+	s.bytes -= r.size()
+	r.Delivery = *d
+	r.Memo, r.Claimed = nil, false
+	s.bytes += r.size()
+	l := s.lanes[r.Lane]
+	if r.State == delivery.Pending {
+		heap.Push(&l.due, r)
+		return false, nil
+	}
+	s.settle(r)
+	return s.dequeue(l, r), nil
+}
+
+// dequeue takes a record that is no longer pending out of its chat's queue,
+// and tells whether the next one of the chat became due by that.
+func (s *Store) dequeue(l *lane, r *record) bool {
+	s.pending--
+	if r.ChatID == "" || r.revived {
+		return false
+	}
+	queue := l.chats[r.ChatID]
+	queue = slices.Delete(queue, 0, 1) // only the head is ever claimed
+	if len(queue) == 0 {
+		delete(l.chats, r.ChatID)
+		return false
+	}
+	l.chats[r.ChatID] = queue
+	heap.Push(&l.due, queue[0])
+	return true
+}
+
+// settle starts the time for which a record is kept.
+func (s *Store) settle(r *record) {
+	r.expires = s.options.Now().Add(s.options.Retention)
+	if r.KeyExpires.After(r.expires) {
+		r.expires = r.KeyExpires
+	}
+	heap.Push(&s.settled, r)
+}
+
+// Revive implements [delivery.Store].
+func (s *Store) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	r := s.byID[id]
+	if r == nil || r.State != delivery.Dead {
+		return nil, delivery.ErrNotFound
+	}
+	heap.Remove(&s.settled, r.index)
+	r.State, r.Claimed, r.revived, r.Answer = delivery.Pending, true, true, nil
+	r.DueAt, r.Elapsed = s.options.Now(), 0
+	s.pending++
+	return r.copy(), nil
+}
+
+// Pending implements [delivery.Store].
+func (s *Store) Pending(ctx context.Context) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	return s.pending, nil
+}
+
+// Close implements [delivery.Store].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.byID, s.byKey, s.lanes, s.settled = nil, nil, nil, nil
+	return nil
+}
+
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed {
+		return delivery.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// expire forgets settled records whose time has passed.
+func (s *Store) expire(now time.Time) {
+	for len(s.settled) > 0 && (!s.settled[0].expires.After(now) || len(s.settled) > s.options.MaxSettled) {
+		r := heap.Pop(&s.settled).(*record)
+		s.bytes -= r.size()
+		delete(s.byID, r.ID)
+		if siblings := s.byKey[r.Key]; len(siblings) > 0 {
+			siblings = slices.DeleteFunc(siblings, func(o *record) bool { return o == r })
+			if len(siblings) == 0 {
+				delete(s.byKey, r.Key)
+			} else {
+				s.byKey[r.Key] = siblings
+			}
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package kindlyhandler
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
+)
+
+// target is one upstream of a handler. Its attempts are: transcript, ticket,
+// upstream.
+type target struct {
+	handler     *Handler
+	lane        delivery.Lane
+	upstream    *upstream.Upstream
+	concurrency int
+	header      []headerField
+}
+
+type headerField struct {
+	name  string // canonical
+	value *template
+}
+
+// memo is what is remembered of a webhook from its acceptance to the end of
+// its first attempt.
+type memo struct {
+	event    *event
+	customer *Customer
+}
+
+// maxTranscriptWait is for how long a ticket waits for an API that fails.
+const maxTranscriptWait = 10 * time.Minute
+
+// Attempt implements [delivery.Target].
+func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func() error) delivery.Outcome {
+	m, err := remember(d)
+	if err != nil {
+		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: err}
+	}
+	transcript, release, failure := t.transcript(ctx, d, m.event)
+	defer release()
+	if failure != nil {
+		return delivery.Outcome{
+			Verdict: delivery.Transient,
+			Stage:   delivery.StageTranscript,
+			Status:  failure.status,
+			Err:     failure.err,
+		}
+	}
+	ticket := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError)
+	m.customer = &ticket.Customer
+	body, err := ticket.encode()
+	if err != nil {
+		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: fmt.Errorf("encoding the ticket: %w", err)}
+	}
+	if err := proceed(); err != nil {
+		return delivery.Outcome{Verdict: delivery.Transient, Stage: delivery.StageTicket, Err: err}
+	}
+	return t.upstream.Send(ctx, d.ID, body, t.headers(t.facts(d, m)))
+}
+
+// Answer implements [delivery.Target].
+func (t *target) Answer(d *delivery.Delivery) []byte {
+	m, err := remember(d)
+	if err != nil {
+		return empty
+	}
+	return t.handler.answers.render(d.State, t.facts(d, m))
+}
+
+// remember returns the delivery's memo, which it makes anew for a later
+// attempt.
+func remember(d *delivery.Delivery) (*memo, error) {
+	if m, ok := d.Memo.(*memo); ok {
+		return m, nil
+	}
+	e, err := parseEvent(d.Body)
+	if err != nil {
+		return nil, fmt.Errorf("the stored webhook: %w", err)
+	}
+	m := &memo{event: e}
+	d.Memo = m
+	return m, nil
+}
+
+// transcript returns the chat's transcript, nil if there is and will be none.
+// What the delivery keeps of it spares later attempts the request.
+func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event) (*transcript, func(), *transcriptError) {
+	none := func() {}
+	api := t.handler.transcripts
+	if api == nil || e.carriesMessages() || d.TranscriptError != "" {
+		return nil, none, nil
+	}
+	if d.Transcript != nil {
+		parsed, err := parseTranscript(d.Transcript)
+		if err == nil {
+			return parsed, none, nil
+		}
+	}
+	answer, failure := api.fetch(ctx, e.chatID)
+	if failure == nil {
+		parsed, err := parseTranscript(answer.body)
+		if err == nil {
+			d.Transcript = answer.body
+			return parsed, answer.release, nil
+		}
+		answer.release()
+		failure = &transcriptError{err: fmt.Errorf("transcript API: %w", err), status: http.StatusOK}
+	}
+	if failure.transient && !t.waitedEnough(d) {
+		return nil, none, failure
+	}
+	t.without(d, failure)
+	return nil, none, nil
+}
+
+// waitedEnough tells whether the API has failed for so long that the ticket
+// goes out without a transcript.
+func (t *target) waitedEnough(d *delivery.Delivery) bool {
+	for _, a := range d.Attempts {
+		if a.Stage == delivery.StageTranscript {
+			return time.Since(a.At) >= maxTranscriptWait
+		}
+	}
+	return false
+}
+
+// without makes the delivery go on without a transcript.
+func (t *target) without(d *delivery.Delivery, why *transcriptError) {
+	d.TranscriptError = why.Error()
+	t.handler.observer.TranscriptMissing()
+	t.handler.log.Error("ticket goes out without the chat's transcript",
+		zap.Stringer("delivery", d.ID),
+		zap.String("webhook", t.lane.Webhook),
+		zap.String("upstream", t.lane.Upstream),
+		zap.Error(why.err))
+}
+
+func (t *target) facts(d *delivery.Delivery, m *memo) *facts {
+	f := &facts{id: d.ID, event: m.event, ticket: d.Ticket}
+	if m.customer != nil {
+		f.customer = *m.customer
+	} else {
+		f.customer = identify(m.event, nil)
+	}
+	return f
+}
+
+// headers returns the operator's header fields for one request.
+func (t *target) headers(f *facts) http.Header {
+	header := make(http.Header, len(t.header)+4)
+	for _, field := range t.header {
+		header[field.name] = append(header[field.name], strings.Map(printable, field.value.expand(f, verbatim)))
+	}
+	return header
+}
+
+// printable replaces what would end a header field.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return ' '
+	}
+	return r
+}

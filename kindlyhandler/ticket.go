@@ -1,0 +1,304 @@
+package kindlyhandler
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/loose"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/richtext"
+)
+
+// TicketVersion is the version of the [Ticket] document. Fields may be added
+// within a version; a field that changes its meaning makes a new one.
+const TicketVersion = 1
+
+// maxSubject is the length of a subject, in runes.
+const maxSubject = 120
+
+// Ticket is what an upstream gets as JSON: the webhook and the chat's
+// transcript as one document, the same whatever dialect Kindly spoke. Absent
+// values are null or empty lists, never missing fields. What visitors wrote
+// in it is as hostile as they are; only HTML fields are safe to show as HTML.
+type Ticket struct {
+	Version int `json:"version"`
+	// ID is the delivery's id, a UUIDv7, and the Idempotency-Key of every
+	// attempt to deliver this ticket.
+	ID uuid.UUID `json:"id"`
+	// Event is "dialogue", or the name of a ticket webhook's event.
+	Event      string    `json:"event"`
+	ReceivedAt time.Time `json:"received_at"`
+	// Subject is one line of at most 120 runes.
+	Subject string `json:"subject"`
+	// Message is what the user wrote to reach the dialogue; for a ticket
+	// webhook, the user's first message.
+	Message        string   `json:"message"`
+	Language       string   `json:"language"`
+	Customer       Customer `json:"customer"`
+	OrganizationID *int64   `json:"organization_id"`
+	Bot            Bot      `json:"bot"`
+	Chat           Chat     `json:"chat"`
+	// Context is the chat's memory, a JSON object.
+	Context json.RawMessage `json:"context"`
+	// Attachments is a JSON array as Kindly sent it.
+	Attachments json.RawMessage `json:"attachments"`
+	Messages    []Message       `json:"messages"`
+	// Transcript is null without a transcript; TranscriptError says why then,
+	// unless transcripts are turned off.
+	Transcript      *Transcript   `json:"transcript"`
+	TranscriptError *string       `json:"transcript_error"`
+	KindlyTicket    *KindlyTicket `json:"kindly_ticket"`
+	// Source is the last field; appendTicket relies on it.
+	Source Source `json:"source"`
+}
+
+// Bot is the bot that the chat is with.
+type Bot struct {
+	ID   *int64  `json:"id"`
+	Name *string `json:"name"`
+}
+
+// Chat says where the chat is, and where it took place.
+type Chat struct {
+	ID string `json:"id"`
+	// URL is the chat in Kindly's inbox.
+	URL *string `json:"url"`
+	// Source is "web", "facebook", "slack", "app", "test", or a newer name.
+	Source *string `json:"source"`
+	// Page is the address of the page that the chat was opened on.
+	Page    *string  `json:"page"`
+	Labels  []string `json:"labels"`
+	Created *string  `json:"created"`
+	Updated *string  `json:"updated"`
+}
+
+// Message is one message of the chat.
+type Message struct {
+	ID   *string `json:"id"`
+	Time *string `json:"time"`
+	// Sender is one of the Sender constants.
+	Sender string  `json:"sender"`
+	Name   *string `json:"name"`
+	// Text is plain; HTML is sanitised.
+	Text string `json:"text"`
+	HTML string `json:"html"`
+	// Buttons and Attachments are JSON arrays as Kindly sent them.
+	Buttons     json.RawMessage `json:"buttons"`
+	Attachments json.RawMessage `json:"attachments"`
+}
+
+// KindlyTicket is the ticket of Kindly's own inbox that a ticket webhook is
+// about.
+type KindlyTicket struct {
+	ID            *string         `json:"id"`
+	Status        *string         `json:"status"`
+	AssignedAgent json.RawMessage `json:"assigned_agent"`
+}
+
+// Source is what Kindly sent, untouched: the webhook's body, and the answer
+// of the Chat Transcript API, null where there was none.
+type Source struct {
+	Webhook json.RawMessage `json:"webhook"`
+	Chat    json.RawMessage `json:"chat"`
+}
+
+// newTicket puts together what an event and a transcript, which may be nil,
+// tell.
+func newTicket(id uuid.UUID, received time.Time, e *event, t *transcript, transcriptError string) *Ticket {
+	ticket := &Ticket{
+		Version:         TicketVersion,
+		ID:              id,
+		Event:           e.name,
+		ReceivedAt:      received.UTC().Truncate(time.Millisecond),
+		Message:         e.message,
+		Language:        e.language,
+		Customer:        identify(e, t),
+		OrganizationID:  e.organizationID,
+		Bot:             Bot{ID: e.botNumber, Name: nonEmpty(e.botName)},
+		Context:         json.RawMessage(e.context),
+		Attachments:     json.RawMessage(e.attachments),
+		Messages:        []Message{},
+		TranscriptError: nonEmpty(transcriptError),
+		Chat: Chat{
+			ID:      e.chatID,
+			URL:     nonEmpty(e.inboxURL()),
+			Source:  nonEmpty(e.source),
+			Page:    nonEmpty(e.page),
+			Labels:  e.labels,
+			Created: nonEmpty(e.created),
+			Updated: nonEmpty(e.updated),
+		},
+		Source: Source{Webhook: e.raw},
+	}
+	if ticket.Chat.Labels == nil {
+		ticket.Chat.Labels = []string{}
+	}
+	messages := e.messages
+	if t != nil {
+		messages = t.messages
+		ticket.completeFrom(t)
+	}
+	if e.carriesMessages() {
+		ticket.KindlyTicket = kindlyTicket(e)
+	}
+	if t != nil || e.carriesMessages() {
+		ticket.Messages = ticketMessages(messages)
+		ticket.Transcript = renderTranscript(messages, ticket.customerName())
+	}
+	ticket.Subject = subject(ticket.Message, messages, e.chatID)
+	return ticket
+}
+
+// completeFrom takes from the transcript what the webhook did not say.
+func (ticket *Ticket) completeFrom(t *transcript) {
+	ticket.Source.Chat = json.RawMessage(t.raw)
+	created, _ := timestamp(t.chat.Get("created"))
+	updated, _ := timestamp(t.chat.Get("updated"))
+	ticket.Chat.Created, ticket.Chat.Updated = nonEmpty(created), nonEmpty(updated)
+	if ticket.Bot.Name == nil {
+		ticket.Bot.Name = nonEmpty(loose.Text(t.chat.Get("bot_name")))
+	}
+	if ticket.Language == "" {
+		ticket.Language = loose.Text(t.chat.Get("language_code"))
+	}
+}
+
+func kindlyTicket(e *event) *KindlyTicket {
+	agent := e.ticket.Get("assigned_agent")
+	if !agent.Exists() {
+		agent.Raw = "null"
+	}
+	return &KindlyTicket{
+		ID:            nonEmpty(loose.Text(e.ticket.Get("id"))),
+		Status:        nonEmpty(loose.Text(e.ticket.Get("status"))),
+		AssignedAgent: json.RawMessage(agent.Raw),
+	}
+}
+
+func ticketMessages(messages []message) []Message {
+	out := make([]Message, len(messages))
+	for i := range messages {
+		m := &messages[i]
+		r := m.rendered()
+		out[i] = Message{
+			ID:          nonEmpty(m.id),
+			Time:        nonEmpty(m.time),
+			Sender:      m.sender,
+			Name:        nonEmpty(m.name),
+			Text:        r.Text,
+			HTML:        r.HTML,
+			Buttons:     json.RawMessage(m.buttons),
+			Attachments: json.RawMessage(m.attachments),
+		}
+	}
+	return out
+}
+
+// customerName is how the transcript calls the user.
+func (ticket *Ticket) customerName() string {
+	if ticket.Customer.Name != nil {
+		return *ticket.Customer.Name
+	}
+	return deref(ticket.Customer.Email)
+}
+
+// subject is the message, else the user's first message, else the chat's id.
+func subject(message string, messages []message, chatID string) string {
+	if s := oneLine(richtext.Render(message).Text, maxSubject); s != "" {
+		return s
+	}
+	for i := range messages {
+		if messages[i].sender == SenderUser {
+			if s := oneLine(messages[i].rendered().Text, maxSubject); s != "" {
+				return s
+			}
+		}
+	}
+	return oneLine("Chat "+chatID, maxSubject)
+}
+
+// oneLine makes one line of at most limit runes of s: control characters and
+// runs of white space become one space, and what is cut off an ellipsis.
+func oneLine(s string, limit int) string {
+	if isPlainLine(s, limit) {
+		return s
+	}
+	var b strings.Builder
+	n, space, cut := 0, false, -1
+	for _, r := range s {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
+			space = n > 0
+			continue
+		}
+		if unicode.Is(unicode.Cf, r) && isBidi(r) {
+			continue
+		}
+		if space {
+			if n++; n == limit {
+				cut = b.Len()
+			}
+			b.WriteByte(' ')
+			space = false
+		}
+		if n++; n == limit {
+			cut = b.Len()
+		}
+		if n > limit {
+			return strings.TrimRight(b.String()[:cut], " ") + "…"
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// isPlainLine tells whether oneLine has nothing to do, as for most names and
+// subjects.
+func isPlainLine(s string, limit int) bool {
+	if len(s) > limit {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < '!' && c != ' ' || c > '~' || c == ' ' && (i == 0 || i == len(s)-1 || s[i-1] == ' ') {
+			return false
+		}
+	}
+	return true
+}
+
+// isBidi tells whether r changes the direction of the text around it, by
+// which a name or a subject can be made to read as another one.
+func isBidi(r rune) bool {
+	return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' || r == '\u200e' || r == '\u200f'
+}
+
+// sourceless is how a ticket without its source ends.
+const sourceless = `{"webhook":null,"chat":null}}`
+
+// encode returns the ticket as JSON. The source goes in as it came: it has
+// been checked, and encoding/json would read it all once more.
+func (ticket *Ticket) encode() ([]byte, error) {
+	bare := *ticket
+	bare.Source = Source{}
+	b, err := json.Marshal(&bare)
+	if err != nil {
+		return nil, err
+	}
+	webhook, chat := orNull(ticket.Source.Webhook), orNull(ticket.Source.Chat)
+	out := make([]byte, 0, len(b)+len(webhook)+len(chat))
+	out = append(out, b[:len(b)-len(sourceless)]...)
+	out = append(out, `{"webhook":`...)
+	out = append(out, webhook...)
+	out = append(out, `,"chat":`...)
+	out = append(out, chat...)
+	return append(out, '}', '}'), nil
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("null")
+	}
+	return raw
+}

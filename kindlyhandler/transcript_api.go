@@ -1,0 +1,201 @@
+package kindlyhandler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
+)
+
+// Defaults of [TranscriptOptions].
+const (
+	DefaultTranscriptAPI     = "https://bot.kindly.ai"
+	DefaultTranscriptTimeout = 10 * time.Second
+	DefaultTranscriptSize    = 16 << 20
+)
+
+// TranscriptOptions say how to reach Kindly's Chat Transcript API.
+type TranscriptOptions struct {
+	// APIKey is a bot's API key with the scope "Read chats". It is sent as a
+	// Bearer token, unless it names another scheme itself.
+	APIKey string
+	// API is the base URL: https, or http on a loopback address. Default
+	// https://bot.kindly.ai.
+	API string
+	// Timeout of one request, to the end of its answer; default 10 s.
+	Timeout time.Duration
+	// MaxSize of a transcript; default 16 MiB.
+	MaxSize int64
+	// Transport makes the requests. By default it is one of its own, with
+	// the environment's proxy.
+	Transport http.RoundTripper
+}
+
+// maxChatID is how long a chat's id may be, escaped, to be put into a URL.
+const maxChatID = 2048
+
+// transcriptsInMemory bounds what answers of the API can make this process
+// hold.
+var transcriptsInMemory = outbound.NewBudget(128 << 20)
+
+var (
+	errNoMessages = errors.New("the answer has no messages")
+	errChatID     = errors.New("no URL can carry the chat's id")
+	errKeyUnsafe  = errors.New("http would send the API key in the clear; write https, or the address of a loopback interface")
+)
+
+// transcriptAPI fetches transcripts. The API key goes to the configured host
+// only: the URL never comes from a webhook, and redirects are not followed.
+type transcriptAPI struct {
+	base          *url.URL
+	authorization string
+	timeout       time.Duration
+	maxSize       int64
+	transport     http.RoundTripper
+	own           *http.Transport
+	userAgent     string
+}
+
+func newTranscriptAPI(o TranscriptOptions, userAgent string) (*transcriptAPI, error) {
+	if o.APIKey == "" {
+		return nil, errors.New("api_key is missing: write the API key with the scope \"Read chats\" (Kindly: Connect › API Keys), or `transcript off`")
+	}
+	if o.API == "" {
+		o.API = DefaultTranscriptAPI
+	}
+	base, err := upstream.ParseURL(o.API)
+	if err != nil {
+		return nil, fmt.Errorf("transcript api %w", err)
+	}
+	if base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, errors.New("transcript api is a base URL: leave out user, query and fragment")
+	}
+	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
+		return nil, fmt.Errorf("transcript api: %w", errKeyUnsafe)
+	}
+	a := &transcriptAPI{
+		base:          base,
+		authorization: bearer(o.APIKey),
+		timeout:       o.Timeout,
+		maxSize:       o.MaxSize,
+		transport:     o.Transport,
+		userAgent:     userAgent,
+	}
+	if a.timeout == 0 {
+		a.timeout = DefaultTranscriptTimeout
+	}
+	if a.maxSize == 0 {
+		a.maxSize = DefaultTranscriptSize
+	}
+	if a.transport == nil {
+		a.own = outbound.NewTransport(64)
+		a.transport = a.own
+	}
+	return a, nil
+}
+
+// bearer returns the Authorization header for a key.
+func bearer(key string) string {
+	if strings.Contains(key, " ") {
+		return key
+	}
+	return "Bearer " + key
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (a *transcriptAPI) close() {
+	if a != nil && a.own != nil {
+		a.own.CloseIdleConnections()
+	}
+}
+
+// transcriptError is why there is no transcript, in words for the ticket and
+// the log.
+type transcriptError struct {
+	err       error
+	status    int
+	transient bool
+}
+
+func (e *transcriptError) Error() string { return e.err.Error() }
+
+// fetched is an answer of the API. Its bytes count against the budget until
+// it is released.
+type fetched struct {
+	body  []byte
+	taken int64
+}
+
+func (f *fetched) release() {
+	transcriptsInMemory.Release(f.taken)
+	f.taken = 0
+}
+
+// fetch asks for the transcript of a chat.
+func (a *transcriptAPI) fetch(ctx context.Context, chatID string) (fetched, *transcriptError) {
+	address, err := a.chatURL(chatID)
+	if err != nil {
+		return fetched{}, &transcriptError{err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	r := (&http.Request{
+		Method: http.MethodGet,
+		URL:    address,
+		Host:   address.Host,
+		Header: http.Header{
+			"Authorization": {a.authorization},
+			"Accept":        {"application/json"},
+			"User-Agent":    {a.userAgent},
+		},
+	}).WithContext(ctx)
+	resp, err := a.transport.RoundTrip(r)
+	if err != nil {
+		return fetched{}, &transcriptError{err: fmt.Errorf("transcript API: %w", outbound.Describe(err)), transient: true}
+	}
+	defer resp.Body.Close()
+	if status := resp.StatusCode; status < 200 || status > 299 {
+		return fetched{}, &transcriptError{
+			err:       fmt.Errorf("the transcript API answered %d %s", status, http.StatusText(status)),
+			status:    status,
+			transient: status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500,
+		}
+	}
+	body, taken, err := outbound.Read(resp.Body, resp.ContentLength, a.maxSize, transcriptsInMemory)
+	if err != nil {
+		transcriptsInMemory.Release(taken)
+		tooLarge := errors.Is(err, outbound.ErrTooLarge)
+		if tooLarge {
+			err = fmt.Errorf("transcript API: the transcript is larger than %d bytes", a.maxSize)
+		} else if !errors.Is(err, outbound.ErrNoMemory) {
+			err = fmt.Errorf("transcript API: %w", outbound.Describe(err))
+		}
+		return fetched{}, &transcriptError{err: err, status: resp.StatusCode, transient: !tooLarge}
+	}
+	return fetched{body: body, taken: taken}, nil
+}
+
+// chatURL is the address of a chat's transcript. The id is a stranger's: it
+// must not lead anywhere else.
+func (a *transcriptAPI) chatURL(chatID string) (*url.URL, error) {
+	escaped := url.PathEscape(chatID)
+	if chatID == "." || chatID == ".." || len(escaped) > maxChatID {
+		return nil, errChatID
+	}
+	u := *a.base
+	prefix := strings.TrimSuffix(u.Path, "/") + "/api/v1/chats/"
+	rawPrefix := strings.TrimSuffix(u.EscapedPath(), "/") + "/api/v1/chats/"
+	u.Path, u.RawPath = prefix+chatID, rawPrefix+escaped
+	return &u, nil
+}

@@ -1,0 +1,183 @@
+// Package upstream sends tickets to a ticket system, and judges its answers.
+// It knows HTTP and JSON, but nothing of Kindly.
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+)
+
+const (
+	// DefaultTimeout is how long one request may take.
+	DefaultTimeout = 15 * time.Second
+	// DefaultConcurrency is how many requests are under way at once.
+	DefaultConcurrency = 16
+)
+
+// IdempotencyKey is the header by which every attempt names its delivery.
+const IdempotencyKey = "Idempotency-Key"
+
+// maxAnswer is how much of an answer is read for the ticket's id and address.
+const maxAnswer = 1 << 20
+
+// Options of an [Upstream].
+type Options struct {
+	// URL takes the tickets, https or http. User and password in it become a
+	// Basic Authorization header.
+	URL string
+	// Method defaults to POST.
+	Method string
+	// Timeout of one request, to the end of its answer; default 15 s.
+	Timeout time.Duration
+	// Transport makes the requests. By default it is one of its own, without
+	// redirects and with the environment's proxy.
+	Transport http.RoundTripper
+	// UserAgent is sent with every request unless its header has one.
+	UserAgent string
+	// Concurrency is how many connections are kept for reuse; default 16.
+	Concurrency int
+}
+
+// Upstream is one ticket system. It is safe for concurrent use.
+type Upstream struct {
+	url       *url.URL
+	method    string
+	timeout   time.Duration
+	userAgent string
+	basicAuth string
+	transport http.RoundTripper
+	own       *http.Transport // nil if the transport is somebody else's
+}
+
+// New returns an upstream, or says what is wrong with the options.
+func New(o Options) (*Upstream, error) {
+	u, err := ParseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	up := &Upstream{url: u, method: o.Method, timeout: o.Timeout, userAgent: o.UserAgent, transport: o.Transport}
+	if up.method == "" {
+		up.method = http.MethodPost
+	}
+	if up.timeout == 0 {
+		up.timeout = DefaultTimeout
+	}
+	if up.transport == nil {
+		if o.Concurrency == 0 {
+			o.Concurrency = DefaultConcurrency
+		}
+		up.own = outbound.NewTransport(o.Concurrency)
+		up.transport = up.own
+	}
+	if user := u.User; user != nil {
+		r := http.Request{Header: make(http.Header)}
+		password, _ := user.Password()
+		r.SetBasicAuth(user.Username(), password)
+		up.basicAuth = r.Header.Get("Authorization")
+		u.User = nil
+	}
+	return up, nil
+}
+
+// ParseURL reads an absolute http or https URL. Its errors do not repeat it:
+// some systems put their secret there.
+func ParseURL(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, errors.New("is empty; write an absolute URL such as https://helpdesk.example.com/tickets")
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return nil, fmt.Errorf("is not a URL: %w", err)
+	}
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("has no scheme; write an absolute URL that starts with https:// or http://")
+	}
+	if u.Host == "" {
+		return nil, errors.New("has no host; write an absolute URL such as https://helpdesk.example.com/tickets")
+	}
+	return u, nil
+}
+
+// Close lets go of idle connections.
+func (up *Upstream) Close() {
+	if up.own != nil {
+		up.own.CloseIdleConnections()
+	}
+}
+
+// Send makes one attempt to deliver a ticket under the delivery's id. The
+// header becomes the request's own.
+func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) delivery.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, up.timeout)
+	defer cancel()
+	resp, err := up.transport.RoundTrip(up.request(ctx, id, ticket, header))
+	if err != nil {
+		return delivery.Outcome{
+			Verdict: delivery.Transient,
+			Stage:   delivery.StageUpstream,
+			Err:     outbound.Describe(err),
+			Down:    true,
+			Unknown: !outbound.NeverSent(err),
+		}
+	}
+	defer resp.Body.Close()
+	o := judge(resp, time.Now())
+	o.Stage, o.Status = delivery.StageUpstream, resp.StatusCode
+	if o.Verdict == delivery.Success {
+		// The ticket is there, even if the rest of the answer is not.
+		answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		o.Ticket = findTicket(answer)
+	} else {
+		// What little there is, so that the connection can be used again.
+		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+	}
+	return o
+}
+
+func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) *http.Request {
+	if header == nil {
+		header = make(http.Header, 4)
+	}
+	setDefault(header, "Content-Type", "application/json")
+	setDefault(header, "User-Agent", up.userAgent)
+	setDefault(header, "Authorization", up.basicAuth)
+	header[IdempotencyKey] = []string{id.String()}
+	r := &http.Request{
+		Method:        up.method,
+		URL:           up.url,
+		Host:          up.url.Host,
+		Header:        header,
+		ContentLength: int64(len(ticket)),
+		Body:          io.NopCloser(bytes.NewReader(ticket)),
+		// With an Idempotency-Key, net/http repeats a request by itself when a
+		// connection that was kept for reuse turns out to be closed.
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(ticket)), nil },
+	}
+	if host := header.Get("Host"); host != "" {
+		r.Host = host
+		header.Del("Host")
+	}
+	return r.WithContext(ctx)
+}
+
+// setDefault sets a header, given in canonical form, that is not there.
+func setDefault(header http.Header, key, value string) {
+	if len(header[key]) == 0 && value != "" {
+		header[key] = []string{value}
+	}
+}
