@@ -40,14 +40,14 @@ type scenario struct {
 var scenarios = []scenario{
 	{
 		name:    "respond",
-		site:    func(_, _ string) string { return "\trespond `{\"reply\":\"Ticket 1 created.\"}`" },
+		site:    func(_, _ string) string { return "\trespond " + path + " `{\"reply\":\"Ticket 1 created.\"}`" },
 		secret:  secret,
 		status:  http.StatusOK,
 		answers: isReply,
 	},
 	{
 		name:    "reverse_proxy",
-		site:    func(_, desk string) string { return "\treverse_proxy " + desk },
+		site:    func(_, desk string) string { return "\treverse_proxy " + path + " " + desk },
 		secret:  secret,
 		status:  http.StatusCreated,
 		answers: func(body []byte) bool { return bytes.HasPrefix(body, []byte(`{"id":`)) },
@@ -62,6 +62,14 @@ var scenarios = []scenario{
 		tickets:     true,
 		transcripts: true,
 		keys:        true,
+	},
+	{
+		// What Caddy itself takes for an error: the least for "rejected".
+		name:    "error",
+		site:    func(_, _ string) string { return "\terror " + path + " 401" },
+		secret:  secret,
+		status:  http.StatusUnauthorized,
+		answers: func([]byte) bool { return true },
 	},
 	{
 		name:    "rejected",
