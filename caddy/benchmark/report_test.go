@@ -93,6 +93,6 @@ func TestWriteJSON(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(data, &got))
 	require.Equal(t, testMachine, got.Machine)
-	require.Equal(t, 0.5, got.Duration)
+	require.InDelta(t, 0.5, got.Duration, 0)
 	require.Equal(t, testWindows, got.Windows)
 }

@@ -135,7 +135,7 @@ func (rs *responses) chunks() error {
 			return fmt.Errorf("chunk is longer than its size, by %q", line)
 		}
 	}
-	_, _, _, err := rs.header() // nothing in a trailer is of interest
+	_, _, _, err := rs.header() //nolint:dogsled // nothing in a trailer is of interest
 	return err
 }
 

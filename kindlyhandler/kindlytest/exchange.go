@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -35,9 +36,7 @@ func (a answer) writeHeader(w http.ResponseWriter) {
 	if !a.unmeasured && a.hasBody() {
 		header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	}
-	for name, values := range a.header {
-		header[name] = values
-	}
+	maps.Copy(header, a.header)
 	w.WriteHeader(a.status)
 }
 

@@ -25,7 +25,7 @@ func TestHelpDeskAcceptsTickets(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusCreated, res.status)
 		assert.Equal(t, "application/json", res.header.Get("Content-Type"))
-		assert.Equal(t, fmt.Sprintf(`{"id":%d,"url":"%s/tickets/%d"}`, 4711+i, h.URL, 4711+i), res.body)
+		assert.JSONEq(t, fmt.Sprintf(`{"id":%d,"url":"%s/tickets/%d"}`, 4711+i, h.URL, 4711+i), res.body)
 	}
 	assert.Equal(t, 3, h.Count())
 	assert.Equal(t, 3, h.Attempts())

@@ -2,7 +2,6 @@ package kindlytest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -312,5 +311,5 @@ func TestResetIsRepeatedByTransport(t *testing.T) {
 	h.Fail(Reset())
 	_, err = do(ctx, client, http.MethodPost, h.URL, "{}", "Idempotency-Key", "3")
 	require.Error(t, err)
-	assert.True(t, errors.Is(err, syscall.ECONNRESET), err)
+	assert.ErrorIs(t, err, syscall.ECONNRESET)
 }

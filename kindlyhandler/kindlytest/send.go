@@ -101,8 +101,7 @@ func (k *Kindly) do(req *http.Request) (Response, error) {
 // withoutURL returns the reason of a failed request without its URL, which can
 // contain a token.
 func withoutURL(err error) error {
-	var failed *url.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
 	}
 	return err

@@ -53,6 +53,7 @@ func (s *server) track(_ net.Conn, state http.ConnState) {
 		s.conns.Add(1)
 	case http.StateClosed, http.StateHijacked:
 		s.conns.Done()
+	default: // between its requests
 	}
 }
 
