@@ -3,8 +3,9 @@ package kindly
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -15,7 +16,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(App{})
+	caddy.RegisterModule(new(App))
 }
 
 // defaultGracePeriod is how long a shutdown waits for attempts under way.
@@ -34,12 +35,13 @@ type App struct {
 	twins    []*Handler          // configured like one of webhooks
 
 	started chan struct{} // closed by Start
-	runtime *runtime      // nil unless Start took it
+	exiting atomic.Pointer[time.Time]
+	runtime *runtime // nil unless Start took it
 	pop     func()
 }
 
 // CaddyModule returns the Caddy module information.
-func (App) CaddyModule() caddy.ModuleInfo {
+func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "kindly",
 		New: func() caddy.Module { return new(App) },
@@ -68,16 +70,8 @@ func (a *App) register(h *Handler) error {
 		a.webhooks[h.name] = h
 		return nil
 	}
-	mine, err := json.Marshal(h)
-	if err != nil {
-		return err
-	}
-	theirs, err := json.Marshal(other)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(mine, theirs) {
-		return fmt.Errorf("another kindly_webhook with different settings has the same name: give each a name of its own (kindly_webhook [<matcher>] <name>)")
+	if !bytes.Equal(h.config, other.config) {
+		return errors.New("another kindly_webhook with different settings has the same name: give each a name of its own (kindly_webhook [<matcher>] <name>)")
 	}
 	a.twins = append(a.twins, h)
 	return nil
@@ -86,7 +80,7 @@ func (a *App) register(h *Handler) error {
 // Start implements [caddy.App]. It takes the runtime, which the configuration
 // before this one may have left, and makes it deliver by this configuration.
 func (a *App) Start() error {
-	runtime, err := takeRuntime(a.log)
+	runtime, err := takeRuntime(a.log.Name())
 	if err != nil {
 		return err
 	}
@@ -125,13 +119,22 @@ func (a *App) wait(ctx context.Context, patience time.Duration) {
 	}
 }
 
+// serverStops notes when the process began to end. Apps stop one after the
+// other, and the http app may spend the grace period before this one's turn.
+func (a *App) serverStops() {
+	if now := time.Now(); caddy.Exiting() {
+		a.exiting.CompareAndSwap(nil, &now)
+	}
+}
+
 // Stop implements [caddy.App]. When another configuration takes over, the
 // deliveries go on; only the end of the process stops them.
 func (a *App) Stop() error {
 	if a.runtime == nil || !caddy.Exiting() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), a.gracePeriod())
+	a.serverStops()
+	ctx, cancel := context.WithDeadline(context.Background(), a.exiting.Load().Add(a.gracePeriod()))
 	defer cancel()
 	a.runtime.dispatcher.Shutdown(ctx)
 	return nil

@@ -2,6 +2,7 @@ package kindly
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
@@ -66,7 +67,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			api       <base URL>
 //			timeout   <duration>
 //			max_size  <size>
-//			transport <module> { ... }
+//			transport http { ... }
 //		}
 //		upstream <URL> {
 //			name        <label>
@@ -74,7 +75,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			header      <field> <value>
 //			timeout     <duration>
 //			concurrency <n>
-//			transport   <module> { ... }
+//			transport   http { ... }
 //		}
 //		respond_within <duration>
 //		reply          [<language>] <text>
@@ -102,19 +103,19 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "secret":
-		return appendArgs(d, &h.Secrets)
+		return appendArgs(d, &h.Secrets, "<secret...>")
 	case "verify_token":
-		return oneArg(d, &h.VerifyToken)
+		return oneArg(d, &h.VerifyToken, "<token>")
 	case "max_body":
 		return sizeArg(d, &h.MaxBody)
 	case "dedupe":
 		return h.unmarshalDedupe(d)
 	case "events":
-		return appendArgs(d, &h.Events)
+		return appendArgs(d, &h.Events, "<pattern...>")
 	case "ignore_source":
-		return appendArgs(d, &h.IgnoreSources)
+		return appendArgs(d, &h.IgnoreSources, "<source...>")
 	case "api_key":
-		return oneArg(d, &h.APIKey)
+		return oneArg(d, &h.APIKey, "<key>")
 	case "transcript":
 		return h.unmarshalTranscript(d)
 	case "upstream":
@@ -134,7 +135,7 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "new_context":
 		return h.unmarshalContext(d)
 	case "exchange_slug":
-		return oneArg(d, &h.ExchangeSlug)
+		return oneArg(d, &h.ExchangeSlug, "<slug>")
 	default:
 		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, upstream, "+
 			"respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug")
@@ -164,7 +165,7 @@ func (h *Handler) unmarshalDedupe(d *caddyfile.Dispenser) error {
 func (h *Handler) unmarshalContext(d *caddyfile.Dispenser) error {
 	var key, value string
 	if !d.AllArgs(&key, &value) {
-		return wrongArgs(d, "<key> <value>")
+		return wrongArgs(d, "new_context", "<key> <value>")
 	}
 	if _, ok := h.NewContext[key]; ok {
 		return d.Errf("new_context %s is there twice", key)
@@ -202,7 +203,7 @@ func (h *Handler) unmarshalTranscript(d *caddyfile.Dispenser) error {
 func (t *Transcript) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "api":
-		return urlArg(d, &t.API)
+		return urlArg(d, &t.API, "<base URL>")
 	case "timeout":
 		return timeoutArg(d, &t.Timeout)
 	case "max_size":
@@ -216,7 +217,7 @@ func (t *Transcript) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 
 func (h *Handler) unmarshalUpstream(d *caddyfile.Dispenser) error {
 	u := new(Upstream)
-	if err := urlArg(d, &u.URL); err != nil {
+	if err := urlArg(d, &u.URL, "<URL> { … }"); err != nil {
 		return err
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -231,13 +232,13 @@ func (h *Handler) unmarshalUpstream(d *caddyfile.Dispenser) error {
 func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	switch d.Val() {
 	case "name":
-		return oneArg(d, &u.Name)
+		return oneArg(d, &u.Name, "<label>")
 	case "method":
-		return oneArg(d, &u.Method)
+		return oneArg(d, &u.Method, "<method>")
 	case "header":
 		var field, value string
 		if !d.AllArgs(&field, &value) {
-			return wrongArgs(d, "<field> <value>")
+			return wrongArgs(d, "header", "<field> <value>")
 		}
 		if u.Headers == nil {
 			u.Headers = make(http.Header)
@@ -248,7 +249,7 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return timeoutArg(d, &u.Timeout)
 	case "concurrency":
 		var n string
-		if err := oneArg(d, &n); err != nil {
+		if err := oneArg(d, &n, "<n>"); err != nil {
 			return err
 		}
 		var err error
@@ -291,34 +292,36 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 }
 
 // appendArgs takes one or more values.
-func appendArgs(d *caddyfile.Dispenser, to *[]string) error {
+func appendArgs(d *caddyfile.Dispenser, to *[]string, usage string) error {
+	field := d.Val()
 	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return wrongArgs(d, "one or more values")
+	if len(args) == 0 || slices.Contains(args, "") {
+		return noValue(d, field, usage)
 	}
 	*to = append(*to, args...)
 	return nil
 }
 
 // oneArg takes one value, once.
-func oneArg(d *caddyfile.Dispenser, to *string) error {
+func oneArg(d *caddyfile.Dispenser, to *string, usage string) error {
+	field := d.Val()
 	if *to != "" {
 		return twice(d)
 	}
+	if d.CountRemainingArgs() > 1 {
+		return wrongArgs(d, field, usage)
+	}
 	if !d.AllArgs(to) || *to == "" {
-		return wrongArgs(d, "one value")
+		return noValue(d, field, usage)
 	}
 	return nil
 }
 
 // urlArg takes an absolute URL, which may be a placeholder for one.
-func urlArg(d *caddyfile.Dispenser, to *string) error {
+func urlArg(d *caddyfile.Dispenser, to *string, usage string) error {
 	field := d.Val()
-	if *to != "" {
-		return twice(d)
-	}
-	if !d.AllArgs(to) {
-		return wrongArgs(d, "one URL, and what belongs to it in a block")
+	if err := oneArg(d, to, usage); err != nil {
+		return err
 	}
 	if placeholder.MatchString(*to) {
 		return nil
@@ -333,7 +336,7 @@ func durationArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	field := d.Val()
 	var s string
 	if !d.AllArgs(&s) {
-		return wrongArgs(d, "one duration, such as 5s")
+		return wrongArgs(d, field, "<duration>")
 	}
 	duration, err := caddy.ParseDuration(s)
 	if err != nil || duration < 0 {
@@ -365,7 +368,7 @@ func sizeArg(d *caddyfile.Dispenser, to *int64) error {
 	}
 	var s string
 	if !d.AllArgs(&s) {
-		return wrongArgs(d, "one size, such as 4MiB")
+		return wrongArgs(d, field, "<size>")
 	}
 	size, err := humanize.ParseBytes(s)
 	if err != nil || size == 0 || size > 1<<40 {
@@ -379,12 +382,15 @@ func sizeArg(d *caddyfile.Dispenser, to *int64) error {
 func textArg(d *caddyfile.Dispenser, to *map[string]string) error {
 	field := d.Val()
 	args := d.RemainingArgs()
-	language := anyLanguage
-	if len(args) == 2 && kindlyhandler.IsLanguage(args[0]) {
-		language, args = args[0], args[1:]
+	if len(args) != 1 && len(args) != 2 {
+		return wrongArgs(d, field, `[<language>] "<text>"`)
 	}
-	if len(args) != 1 {
-		return d.Errf("wrong arguments of %s: write `%s [<language>] <text>`, with the text in quotation marks and a language such as nb or pt-BR", field, field)
+	language, text := anyLanguage, args[len(args)-1]
+	if len(args) == 2 {
+		language = args[0]
+		if !kindlyhandler.IsLanguage(language) {
+			return d.Errf("%q is not a language such as nb or pt-BR: write `%s [<language>] \"<text>\"`, with the text in quotation marks", language, field)
+		}
 	}
 	if _, ok := (*to)[language]; ok {
 		return d.Errf("%s is there twice for the same language", field)
@@ -392,7 +398,7 @@ func textArg(d *caddyfile.Dispenser, to *map[string]string) error {
 	if *to == nil {
 		*to = make(map[string]string)
 	}
-	(*to)[language] = args[0]
+	(*to)[language] = text
 	return nil
 }
 
@@ -403,18 +409,14 @@ func transportArg(d *caddyfile.Dispenser, to *rawTransport) error {
 	if *to != nil {
 		return twice(d)
 	}
-	if !d.NextArg() {
-		return wrongArgs(d, "the name of a transport, such as http")
+	if !d.NextArg() || d.Val() != httpTransport {
+		return wrongArgs(d, "transport", httpTransport+" { … }")
 	}
-	name := d.Val()
-	transport, err := caddyfile.UnmarshalModule(d, "http.reverse_proxy.transport."+name)
+	transport, err := caddyfile.UnmarshalModule(d, transports+"."+httpTransport)
 	if err != nil {
 		return err
 	}
-	if _, ok := transport.(http.RoundTripper); !ok {
-		return d.Errf("transport %s cannot make requests: write `transport http`", name)
-	}
-	*to = rawTransport(caddyconfig.JSONModuleObject(transport, "protocol", name, nil))
+	*to = rawTransport(caddyconfig.JSONModuleObject(transport, "protocol", httpTransport, nil))
 	return nil
 }
 
@@ -422,12 +424,18 @@ func twice(d *caddyfile.Dispenser) error {
 	return d.Errf("%s is there twice", d.Val())
 }
 
-func wrongArgs(d *caddyfile.Dispenser, want string) error {
-	return d.Errf("wrong arguments: it takes %s", want)
+// noValue is also about an environment variable that is not set.
+func noValue(d *caddyfile.Dispenser, field, usage string) error {
+	return d.Errf("%s has no value: write `%s %s`", field, field, usage)
+}
+
+// wrongArgs does not repeat what is there: it may be a secret.
+func wrongArgs(d *caddyfile.Dispenser, field, usage string) error {
+	return d.Errf("wrong arguments of %s: write `%s %s`", field, field, usage)
 }
 
 func unknown(d *caddyfile.Dispenser, where, known string) error {
-	return d.Errf("unknown subdirective %q in %s: there are %s", d.Val(), where, known)
+	return d.Errf("unknown subdirective %q: %s has %s", d.Val(), where, known)
 }
 
 // Interface guard

@@ -141,6 +141,7 @@ type Handler struct {
 	app     *App
 	handler *kindlyhandler.Handler
 	name    string
+	config  []byte        // as JSON
 	patient time.Duration // how long a request waits for the app to start
 }
 
@@ -150,7 +151,8 @@ type Transcript struct {
 	Off bool `json:"off,omitempty"`
 
 	// The base URL of the API, https, or http on a loopback address. The API
-	// key goes nowhere else. Default: `https://bot.kindly.ai`.
+	// key goes nowhere else. Global placeholders are resolved when the
+	// configuration is loaded. Default: `https://bot.kindly.ai`.
 	API string `json:"api,omitempty"`
 
 	// How long one request may take. Default: 10 seconds.
@@ -160,7 +162,8 @@ type Transcript struct {
 	// larger one. Default: 16 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
-	// How to make the requests: a transport of reverse_proxy.
+	// How to make the requests: reverse_proxy's transport `http`, with all that
+	// it takes but proxy_protocol. Default: as the environment's proxy wants it.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 }
 
@@ -188,7 +191,8 @@ type Upstream struct {
 	// How many requests may be under way at once. Default: 16.
 	Concurrency int `json:"concurrency,omitempty"`
 
-	// How to make the requests: a transport of reverse_proxy.
+	// How to make the requests: reverse_proxy's transport `http`, with all that
+	// it takes but proxy_protocol. Default: as the environment's proxy wants it.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 }
 
@@ -217,6 +221,10 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	// Before modules are loaded, which takes their configuration away.
+	if h.config, err = json.Marshal(h); err != nil {
+		return err
+	}
 	options, err := h.options(ctx)
 	if err != nil {
 		return err
@@ -229,6 +237,9 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	h.patient = options.RespondWithin
 	if h.patient <= 0 {
 		h.patient = kindlyhandler.DefaultRespondWithin
+	}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		server.RegisterOnShutdown(h.app.serverStops)
 	}
 	return h.app.register(h)
 }
@@ -243,8 +254,8 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP implements [caddyhttp.MiddlewareHandler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if r.Method == http.MethodGet && r.URL.Query().Has("verify_token") {
-		// The token is in the URL; keep it out of the access log.
+	if r.URL.Query().Has("verify_token") {
+		// Keep the token, which is in the URL, out of the access log.
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
 	if len(h.Upstreams) == 0 {
@@ -312,7 +323,10 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 	if o.Transcript, err = h.transcriptOptions(ctx); err != nil {
 		return o, err
 	}
-	for _, u := range h.Upstreams {
+	for i, u := range h.Upstreams {
+		if u == nil {
+			return o, fmt.Errorf("upstreams: number %d is null: write an object with a url, or leave it out", i+1)
+		}
 		options, err := u.options(ctx)
 		if err != nil {
 			return o, fmt.Errorf("upstream %q: %w", options.Name, err)
@@ -334,13 +348,17 @@ func (h *Handler) transcriptOptions(ctx caddy.Context) (*kindlyhandler.Transcrip
 	if err != nil {
 		return nil, err
 	}
+	api, err := resolve("transcript api", t.API)
+	if err != nil {
+		return nil, err
+	}
 	transport, err := loadTransport(ctx, t, t.TransportRaw)
 	if err != nil {
 		return nil, fmt.Errorf("transcript: %w", err)
 	}
 	return &kindlyhandler.TranscriptOptions{
 		APIKey:    key,
-		API:       t.API,
+		API:       api,
 		Timeout:   time.Duration(t.Timeout),
 		MaxSize:   t.MaxSize,
 		Transport: transport,
@@ -374,7 +392,6 @@ func (h *Handler) checkMiddleware() error {
 		name string
 		set  bool
 	}{
-		{"name", h.Name != ""},
 		{"dedupe", h.Dedupe != 0},
 		{"ignore_source", len(h.IgnoreSources) > 0},
 		{"respond_within", h.RespondWithin != nil},

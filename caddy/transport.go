@@ -4,9 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+const (
+	transports    = "http.reverse_proxy.transport"
+	httpTransport = "http" // the one that needs no proxied request
 )
 
 // loadTransport loads the transport that the field TransportRaw of owner
@@ -17,20 +27,46 @@ func loadTransport(ctx caddy.Context, owner any, raw json.RawMessage) (http.Roun
 	}
 	module, err := ctx.LoadModule(owner, "TransportRaw")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transport: %w", err)
 	}
-	transport, ok := module.(http.RoundTripper)
-	if !ok {
-		return nil, errors.New("transport cannot make requests: write `transport http`")
+	transport, ok := module.(*reverseproxy.HTTPTransport)
+	switch {
+	case !ok:
+		return nil, errors.New("transport: its protocol only works in a reverse_proxy: write `http`")
+	case transport.ProxyProtocolEnabled():
+		return nil, errors.New("transport: proxy_protocol only works in a reverse_proxy: leave it out")
 	}
-	return withReplacer{transport}, nil
+	return outsideProxy{transport}, nil
 }
 
-// withReplacer gives a transport of reverse_proxy the replacer that it expects
-// every request to have.
-type withReplacer struct{ http.RoundTripper }
+// outsideProxy gives a transport of reverse_proxy what that expects of every
+// request, and tells apart what it makes one of: why a connection failed.
+type outsideProxy struct{ transport http.RoundTripper }
 
-func (t withReplacer) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o outsideProxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	var failed atomic.Pointer[error]
 	ctx := context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
-	return t.RoundTripper.RoundTrip(r.WithContext(ctx))
+	// Not those of a request that this one is made for: they could name
+	// another host to connect to.
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSDone: func(info httptrace.DNSDoneInfo) {
+			if info.Err != nil {
+				failed.Store(&info.Err)
+			}
+		},
+		ConnectDone: func(_, _ string, err error) {
+			if err != nil {
+				failed.Store(&err)
+			}
+		},
+	})
+	resp, err := o.transport.RoundTrip(r.WithContext(ctx))
+	var dial reverseproxy.DialError // hides what it is about
+	if errors.As(err, &dial) {
+		if cause := failed.Load(); cause != nil {
+			err = *cause
+		}
+	}
+	return resp, err
 }

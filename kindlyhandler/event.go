@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -21,8 +22,8 @@ var errUnknownEvent = errors.New("no known event: a dialogue webhook has a chat_
 // is open, but its names end up in logs and metrics.
 var eventName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// event is a webhook, read. Fields that it lacks are empty; raw JSON ones are
-// an empty list or object then.
+// event is a webhook, read. Text that it lacks is empty; raw JSON is an empty
+// list then.
 type event struct {
 	name     string
 	raw      []byte
@@ -37,12 +38,12 @@ type event struct {
 	language       string
 	message        string
 	source         string
-	page           string
+	page           page
 	labels         []string
 	created        string
 	updated        string
-	context        string // JSON object
-	attachments    string // JSON array
+	context        gjson.Result // an object, or nothing
+	attachments    string       // JSON array
 
 	// Of ticket webhooks.
 	ticket   gjson.Result
@@ -56,7 +57,7 @@ func parseEvent(body []byte) (*event, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &event{raw: body, context: "{}", attachments: "[]"}
+	e := &event{raw: body, attachments: "[]"}
 	var meta, chat gjson.Result
 	root.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
@@ -66,38 +67,31 @@ func parseEvent(body []byte) (*event, error) {
 			e.botID, e.botNumber = loose.Text(v), loose.Integer(v)
 		case "chat_id":
 			e.chatID = loose.Text(v)
-		case "user_id":
-			e.userID = loose.Text(v)
 		case "chat_labels":
 			e.labels = labels(v)
 		case "exchange":
-			e.language = loose.Text(v.Get("language_code"))
+			e.language = textOf(v, "language_code")
 		case "message":
 			e.message = loose.Text(v)
 		case "attachments":
 			e.attachments = loose.List(v)
-		case "context":
-			e.context = loose.Map(v)
-		case "source":
-			e.source = loose.Text(v)
-		case "web_url":
-			e.page = webPage(loose.Text(v))
 		case "_meta":
 			meta = v
 		case "ticket":
 			e.ticket = v
 		case "bot":
-			if v.IsObject() {
-				e.botID, e.botNumber = loose.Text(v.Get("id")), loose.Integer(v.Get("id"))
-				e.botName = loose.Text(v.Get("name"))
-			}
+			id := loose.Field(v, "id")
+			e.botID, e.botNumber = loose.Text(id), loose.Integer(id)
+			e.botName = textOf(v, "name")
 		case "chat":
 			chat = v
+		default:
+			e.readOrigin(key.Str, v)
 		}
 		return true
 	})
 
-	name := meta.Get("event")
+	name := loose.Field(meta, "event")
 	if name.Type == gjson.String && eventName.MatchString(name.Str) && e.ticket.IsObject() {
 		e.name = name.Str
 		e.readChat(chat)
@@ -110,47 +104,66 @@ func parseEvent(body []byte) (*event, error) {
 	return e, nil
 }
 
+// readOrigin reads one of the fields that a dialogue webhook has at its top,
+// and a ticket webhook in its chat.
+func (e *event) readOrigin(key string, v gjson.Result) {
+	switch key {
+	case "user_id":
+		e.userID = loose.Text(v)
+	case "context":
+		e.context = v
+	case "source":
+		e.source = loose.Text(v)
+	case "web_url":
+		e.page.url = loose.Text(v)
+	case "web_host":
+		e.page.host = loose.Text(v)
+	case "web_path":
+		e.page.path = loose.Text(v)
+	}
+}
+
 // readChat reads the chat that a ticket webhook carries.
 func (e *event) readChat(chat gjson.Result) {
-	var host, page string
 	chat.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
 		case "id":
 			e.chatID = loose.Text(v)
-		case "user_id":
-			e.userID = loose.Text(v)
 		case "language_code":
 			e.language = loose.Text(v)
 		case "created":
 			e.created, _ = timestamp(v)
 		case "updated":
 			e.updated, _ = timestamp(v)
-		case "context":
-			e.context = loose.Map(v)
 		case "labels":
 			e.labels = labels(v)
-		case "source":
-			e.source = loose.Text(v)
-		case "web_url":
-			e.page = webPage(loose.Text(v))
-		case "web_host":
-			host = loose.Text(v)
-		case "web_path":
-			page = loose.Text(v)
 		case "messages":
 			e.messages = parseMessages(v)
+		default:
+			e.readOrigin(key.Str, v)
 		}
 		return true
 	})
-	if e.page == "" && host != "" {
-		e.page = webPage("https://" + host + page)
-	}
-	for _, m := range e.messages {
-		if m.sender == SenderUser {
+	for i := range e.messages {
+		if m := &e.messages[i]; m.sender == SenderUser {
 			e.message = m.rendered().Text
 			break
 		}
 	}
+}
+
+// page is where a chat was opened, as the visitor's browser says.
+type page struct{ url, host, path string }
+
+// address returns the page's address, empty if there is no sensible one.
+func (p page) address() string {
+	if address := webPage(p.url); address != "" || p.host == "" {
+		return address
+	}
+	if !strings.HasPrefix(p.path, "/") {
+		return webPage("https://" + p.host)
+	}
+	return webPage("https://" + p.host + p.path)
 }
 
 // labels reads a list of labels, each a string or an object with a name.
@@ -162,7 +175,7 @@ func labels(v gjson.Result) []string {
 	v.ForEach(func(_, label gjson.Result) bool {
 		name := loose.Text(label)
 		if label.IsObject() {
-			name = loose.Text(label.Get("name"))
+			name = textOf(label, "name")
 		}
 		if name != "" {
 			names = append(names, name)
@@ -176,18 +189,33 @@ func labels(v gjson.Result) []string {
 // nothing: a visitor's browser sends it, and agents click on it.
 func webPage(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || strings.ContainsFunc(address, isMisleading) {
 		return ""
 	}
 	return address
 }
 
-// inboxURL is the chat's address in Kindly's inbox.
+// inboxURL is the chat's address in Kindly's inbox, empty if no URL can carry
+// its ids.
 func (e *event) inboxURL() string {
-	if e.botID == "" || e.chatID == "" {
+	bot, chat := pathSegment(e.botID), pathSegment(e.chatID)
+	if bot == "" || chat == "" {
 		return ""
 	}
-	return "https://app.kindly.ai/workspace/" + url.PathEscape(e.botID) + "/inbox/chat/" + url.PathEscape(e.chatID)
+	return "https://app.kindly.ai/workspace/" + bot + "/inbox/chat/" + chat
+}
+
+// maxSegment is how long an id may be, escaped, to be put into a URL.
+const maxSegment = 2048
+
+// pathSegment escapes a stranger's id, so that it leads nowhere else in a
+// URL's path. It is empty if no URL can carry the id.
+func pathSegment(id string) string {
+	escaped := url.PathEscape(id)
+	if id == "." || id == ".." || len(escaped) > maxSegment {
+		return ""
+	}
+	return escaped
 }
 
 // carriesMessages tells whether the event needs no transcript.

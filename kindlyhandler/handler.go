@@ -63,7 +63,7 @@ func (h *Handler) Close() {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var refused *Error
 	if err := h.Serve(w, r); errors.As(err, &refused) {
-		http.Error(w, http.StatusText(refused.Status), refused.Status)
+		http.Error(w, refused.Error(), refused.Status)
 	}
 }
 
@@ -124,7 +124,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 // submit makes the event's deliveries, one for each upstream.
 func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (delivery.Receipt, error) {
 	dispatcher := h.dispatcher.Load()
-	if dispatcher == nil {
+	if dispatcher == nil || len(h.targets) == 0 {
 		return delivery.Receipt{}, errNotConnected
 	}
 	key, expires := h.key(e, received)

@@ -21,9 +21,9 @@ type Customer struct {
 // there from the transcript's. An e-mail address only counts if it is one:
 // the visitor typed it.
 func identify(e *event, t *transcript) Customer {
-	contexts := []gjson.Result{gjson.Parse(e.context)}
+	contexts := []gjson.Result{e.context}
 	if t != nil {
-		contexts = append(contexts, t.chat.Get("context"))
+		contexts = append(contexts, t.context)
 	}
 	return Customer{
 		ID:    nonEmpty(e.userID),
@@ -54,7 +54,7 @@ func isAddress(s string) bool {
 		return false
 	}
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Name == "" && a.Address == s
+	return err == nil && a.Name == "" && a.Address == s && !strings.ContainsFunc(s, isMisleading)
 }
 
 func nonEmpty(s string) *string {

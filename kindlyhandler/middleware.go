@@ -54,8 +54,9 @@ func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, er
 func (h *Handler) ticketFor(ctx context.Context, id uuid.UUID, e *event) (*Ticket, []byte, error) {
 	d := &delivery.Delivery{ID: id, Lane: delivery.Lane{Webhook: h.name}}
 	t := &target{handler: h, lane: d.Lane}
-	transcript, release, failure := t.transcript(ctx, d, e)
-	defer release()
+	memory := transcriptsInMemory.Lease()
+	defer memory.Release()
+	transcript, failure := t.transcript(ctx, d, e, memory)
 	if failure != nil {
 		t.without(d, failure)
 	}
@@ -66,7 +67,7 @@ func (h *Handler) ticketFor(ctx context.Context, id uuid.UUID, e *event) (*Ticke
 
 // ofOldBody are the headers that speak of the body that Kindly sent.
 var ofOldBody = []string{
-	"Content-Encoding", "Content-Md5", "Content-Digest", "Repr-Digest", "Digest", "Transfer-Encoding", "Trailer",
+	"Content-Encoding", "Content-Md5", "Content-Digest", "Repr-Digest", "Digest", "Transfer-Encoding", "Trailer", "Expect",
 	canonicalSignatureHeader, canonicalAlgorithmHeader,
 }
 

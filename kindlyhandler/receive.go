@@ -17,21 +17,28 @@ const (
 	maxChallenge = 1 << 10
 )
 
-// unreadBodies bounds what callers can make this process hold before their
-// webhook is verified and stored.
-var unreadBodies = outbound.NewBudget(64 << 20)
+// unreadBodies bounds what strangers can make this process hold before it
+// knows whether they are Kindly.
+var unreadBodies = outbound.NewBudget(maxUnread)
+
+const maxUnread = 64 << 20
 
 var (
-	errMethod    = errors.New("method is not allowed")
-	errToken     = errors.New("verify_token is missing, repeated or wrong")
-	errChallenge = errors.New("challenge is missing, repeated or too long")
-	errLength    = errors.New("body is larger than max_body")
-	errSlow      = errors.New("body took too long")
-	errCut       = errors.New("body ended early")
+	errMethod     = errors.New("method is not allowed")
+	errToken      = errors.New("verify_token is missing, repeated or wrong")
+	errChallenge  = errors.New("challenge is missing, repeated or too long")
+	errLength     = errors.New("body is larger than max_body")
+	errSlow       = errors.New("body took too long")
+	errCut        = errors.New("body ended early")
+	errUnreadable = errors.New("body cannot be read")
 )
 
 // receive reads a request's body, and returns it if it is signed.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
+	// The time holds for refused bodies, too: the server reads on a bit after
+	// them. Writers that know no deadlines leave the server's own in force.
+	deadlines := http.NewResponseController(w)
+	_ = deadlines.SetReadDeadline(time.Now().Add(bodyTimeout))
 	if r.Method != http.MethodPost {
 		return nil, refuse(http.StatusMethodNotAllowed, reasonMethod, errMethod)
 	}
@@ -42,10 +49,13 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) ([]byte, *Erro
 	if err != nil {
 		return nil, refuse(http.StatusUnauthorized, reasonSignature, err)
 	}
-	body, refusal := h.read(w, r)
-	if refusal != nil {
-		return nil, refusal
+	memory := unreadBodies.Lease()
+	defer memory.Release()
+	body, err := outbound.Read(r.Body, r.ContentLength, h.maxBody, memory)
+	if err != nil {
+		return nil, unread(err)
 	}
+	_ = deadlines.SetReadDeadline(time.Time{})
 	position, err := h.verifier.verify(body, signature)
 	if err != nil {
 		return nil, refuse(http.StatusUnauthorized, reasonSignature, err)
@@ -54,27 +64,20 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) ([]byte, *Erro
 	return body, nil
 }
 
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *Error) {
-	// Writers that know no deadlines leave the server's own ones in force.
-	deadlines := http.NewResponseController(w)
-	_ = deadlines.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, taken, err := outbound.Read(r.Body, r.ContentLength, h.maxBody, unreadBodies)
-	unreadBodies.Release(taken)
-	if err == nil {
-		_ = deadlines.SetReadDeadline(time.Time{})
-		return body, nil
-	}
+// unread is the refusal of a body that could not be read.
+func unread(err error) *Error {
+	var tooLarge *http.MaxBytesError // of a server with a limit of its own
 	switch {
-	case errors.Is(err, outbound.ErrTooLarge):
-		return nil, refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, errLength)
+	case errors.Is(err, outbound.ErrTooLarge), errors.As(err, &tooLarge):
+		return refuse(http.StatusRequestEntityTooLarge, reasonTooLarge, errLength)
 	case errors.Is(err, outbound.ErrNoMemory):
-		return nil, refuse(http.StatusServiceUnavailable, reasonBusy, err)
+		return refuse(http.StatusServiceUnavailable, reasonBusy, err)
 	case outbound.IsTimeout(err):
-		return nil, refuse(http.StatusRequestTimeout, reasonIncomplete, errSlow)
+		return refuse(http.StatusRequestTimeout, reasonIncomplete, errSlow)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, refuse(http.StatusBadRequest, reasonIncomplete, errCut)
+		return refuse(http.StatusBadRequest, reasonIncomplete, errCut)
 	default:
-		return nil, refuse(http.StatusBadRequest, reasonIncomplete, outbound.Describe(err))
+		return refuse(http.StatusBadRequest, reasonIncomplete, errUnreadable)
 	}
 }
 
@@ -94,10 +97,4 @@ func (h *Handler) handshake(w http.ResponseWriter, r *http.Request) *Error {
 	_, _ = io.WriteString(w, challenge[0])
 	h.observer.Webhook("", "handshake")
 	return nil
-}
-
-// isHandshake tells whether a request is, or tries to be, a handshake. Its
-// token is in its URL.
-func isHandshake(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.URL.Query().Has("verify_token")
 }

@@ -94,7 +94,11 @@ func parseTexts(field string, texts Texts, otherwise string, lookup Lookup) (loc
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", field, err)
 		}
-		l[strings.ToLower(tag)] = t
+		tag = strings.ToLower(tag)
+		if l[tag] != nil {
+			return nil, fmt.Errorf("%s: there are two texts for the language %s; write one", field, tag)
+		}
+		l[tag] = t
 	}
 	if l[""] == nil {
 		l[""] = &template{parts: []part{{literal: otherwise}}}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -45,8 +46,9 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	if err != nil {
 		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: err}
 	}
-	transcript, release, failure := t.transcript(ctx, d, m.event)
-	defer release()
+	memory := transcriptsInMemory.Lease()
+	defer memory.Release()
+	transcript, failure := t.transcript(ctx, d, m.event, memory)
 	if failure != nil {
 		return delivery.Outcome{
 			Verdict: delivery.Transient,
@@ -56,7 +58,8 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 		}
 	}
 	ticket := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError)
-	m.customer = &ticket.Customer
+	customer := ticket.Customer // not a part of the ticket, which can be large
+	m.customer = &customer
 	body, err := ticket.encode()
 	if err != nil {
 		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: fmt.Errorf("encoding the ticket: %w", err)}
@@ -93,33 +96,31 @@ func remember(d *delivery.Delivery) (*memo, error) {
 
 // transcript returns the chat's transcript, nil if there is and will be none.
 // What the delivery keeps of it spares later attempts the request.
-func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event) (*transcript, func(), *transcriptError) {
-	none := func() {}
+func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event, memory *outbound.Lease) (*transcript, *transcriptError) {
 	api := t.handler.transcripts
 	if api == nil || e.carriesMessages() || d.TranscriptError != "" {
-		return nil, none, nil
+		return nil, nil
 	}
 	if d.Transcript != nil {
-		parsed, err := parseTranscript(d.Transcript)
-		if err == nil {
-			return parsed, none, nil
+		if parsed, err := parseTranscript(d.Transcript); err == nil {
+			return parsed, nil
 		}
 	}
-	answer, failure := api.fetch(ctx, e.chatID)
+	answer, failure := api.fetch(ctx, e.chatID, memory)
 	if failure == nil {
-		parsed, err := parseTranscript(answer.body)
+		parsed, err := parseTranscript(answer)
 		if err == nil {
-			d.Transcript = answer.body
-			return parsed, answer.release, nil
+			d.Transcript = answer
+			return parsed, nil
 		}
-		answer.release()
 		failure = &transcriptError{err: fmt.Errorf("transcript API: %w", err), status: http.StatusOK}
 	}
+	memory.Release()
 	if failure.transient && !t.waitedEnough(d) {
-		return nil, none, failure
+		return nil, failure
 	}
 	t.without(d, failure)
-	return nil, none, nil
+	return nil, nil
 }
 
 // waitedEnough tells whether the API has failed for so long that the ticket

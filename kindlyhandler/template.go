@@ -7,10 +7,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/tidwall/gjson"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
-	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/loose"
 )
 
 // placeholders are the names that templates know, with "kindly." before them.
@@ -54,26 +52,32 @@ func parseTemplate(s string, lookup Lookup) (*template, error) {
 			literal.WriteByte(s[i])
 			continue
 		}
-		end := strings.IndexByte(s[i:], '}')
-		if s[i] != '{' || end < 0 {
-			literal.WriteByte(s[i])
-			continue
+		name, ok := braced(s[i:])
+		if ok {
+			var err error
+			if ok, err = knownPlaceholder(name, lookup); err != nil {
+				return nil, err
+			}
 		}
-		name := s[i+1 : i+end]
-		known, err := knownPlaceholder(name, lookup)
-		if err != nil {
-			return nil, err
-		}
-		if !known {
+		if !ok {
 			literal.WriteByte(s[i])
 			continue
 		}
 		t.parts = append(t.parts, part{literal: literal.String()}, part{name: name})
 		literal.Reset()
-		i += end
+		i += len(name) + 1
 	}
 	t.parts = append(t.parts, part{literal: literal.String()})
 	return t, nil
+}
+
+// braced returns what is between the braces that s starts with.
+func braced(s string) (string, bool) {
+	if s[0] != '{' {
+		return "", false
+	}
+	name, _, ok := strings.Cut(s[1:], "}")
+	return name, ok && name != ""
 }
 
 func knownPlaceholder(name string, lookup Lookup) (bool, error) {
@@ -111,7 +115,7 @@ func (t *template) requireValues() error {
 			continue
 		}
 		if v, _ := t.lookup(p.name); v == "" {
-			return fmt.Errorf("placeholder {%s} %w; set it before Caddy starts", p.name, errNoValue)
+			return fmt.Errorf("placeholder {%s} %w; set it before the server starts", p.name, errNoValue)
 		}
 	}
 	return nil
@@ -185,13 +189,4 @@ func (f *facts) value(name string) string {
 }
 
 // context returns a value of the chat's memory. The key is taken literally.
-func (f *facts) context(key string) string {
-	var value string
-	gjson.Parse(f.event.context).ForEach(func(k, v gjson.Result) bool {
-		if k.Str == key {
-			value = loose.Text(v)
-		}
-		return true
-	})
-	return value
-}
+func (f *facts) context(key string) string { return textOf(f.event.context, key) }

@@ -1,12 +1,14 @@
 package kindlyhandler
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/google/uuid"
+	"github.com/tidwall/gjson"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/loose"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/richtext"
@@ -29,8 +31,9 @@ type Ticket struct {
 	// attempt to deliver this ticket.
 	ID uuid.UUID `json:"id"`
 	// Event is "dialogue", or the name of a ticket webhook's event.
-	Event      string    `json:"event"`
-	ReceivedAt time.Time `json:"received_at"`
+	Event string `json:"event"`
+	// ReceivedAt is when the webhook came in, in UTC and with milliseconds.
+	ReceivedAt string `json:"received_at"`
 	// Subject is one line of at most 120 runes.
 	Subject string `json:"subject"`
 	// Message is what the user wrote to reach the dialogue; for a ticket
@@ -51,7 +54,7 @@ type Ticket struct {
 	Transcript      *Transcript   `json:"transcript"`
 	TranscriptError *string       `json:"transcript_error"`
 	KindlyTicket    *KindlyTicket `json:"kindly_ticket"`
-	// Source is the last field; appendTicket relies on it.
+	// Source is the last field; encode relies on it.
 	Source Source `json:"source"`
 }
 
@@ -112,69 +115,67 @@ func newTicket(id uuid.UUID, received time.Time, e *event, t *transcript, transc
 		Version:         TicketVersion,
 		ID:              id,
 		Event:           e.name,
-		ReceivedAt:      received.UTC().Truncate(time.Millisecond),
+		ReceivedAt:      received.UTC().Format("2006-01-02T15:04:05.000Z"),
 		Message:         e.message,
 		Language:        e.language,
 		Customer:        identify(e, t),
 		OrganizationID:  e.organizationID,
 		Bot:             Bot{ID: e.botNumber, Name: nonEmpty(e.botName)},
-		Context:         json.RawMessage(e.context),
-		Attachments:     json.RawMessage(e.attachments),
+		Context:         rawJSON(loose.Map(e.context)),
+		Attachments:     rawJSON(e.attachments),
 		Messages:        []Message{},
 		TranscriptError: nonEmpty(transcriptError),
 		Chat: Chat{
 			ID:      e.chatID,
 			URL:     nonEmpty(e.inboxURL()),
 			Source:  nonEmpty(e.source),
-			Page:    nonEmpty(e.page),
+			Page:    nonEmpty(e.page.address()),
 			Labels:  e.labels,
 			Created: nonEmpty(e.created),
 			Updated: nonEmpty(e.updated),
 		},
 		Source: Source{Webhook: e.raw},
 	}
-	if ticket.Chat.Labels == nil {
-		ticket.Chat.Labels = []string{}
-	}
 	messages := e.messages
 	if t != nil {
 		messages = t.messages
 		ticket.completeFrom(t)
 	}
+	if ticket.Chat.Labels == nil {
+		ticket.Chat.Labels = []string{}
+	}
 	if e.carriesMessages() {
-		ticket.KindlyTicket = kindlyTicket(e)
+		ticket.KindlyTicket = kindlyTicket(e.ticket)
 	}
 	if t != nil || e.carriesMessages() {
 		ticket.Messages = ticketMessages(messages)
 		ticket.Transcript = renderTranscript(messages, ticket.customerName())
 	}
-	ticket.Subject = subject(ticket.Message, messages, e.chatID)
+	ticket.Subject = subject(e, messages)
 	return ticket
 }
 
 // completeFrom takes from the transcript what the webhook did not say.
 func (ticket *Ticket) completeFrom(t *transcript) {
-	ticket.Source.Chat = json.RawMessage(t.raw)
-	created, _ := timestamp(t.chat.Get("created"))
-	updated, _ := timestamp(t.chat.Get("updated"))
-	ticket.Chat.Created, ticket.Chat.Updated = nonEmpty(created), nonEmpty(updated)
+	ticket.Source.Chat = t.raw
+	ticket.Chat.Created, ticket.Chat.Updated = nonEmpty(t.created), nonEmpty(t.updated)
+	if ticket.Chat.Labels == nil {
+		ticket.Chat.Labels = t.labels
+	}
 	if ticket.Bot.Name == nil {
-		ticket.Bot.Name = nonEmpty(loose.Text(t.chat.Get("bot_name")))
+		ticket.Bot.Name = nonEmpty(t.botName)
 	}
 	if ticket.Language == "" {
-		ticket.Language = loose.Text(t.chat.Get("language_code"))
+		ticket.Language = t.language
 	}
 }
 
-func kindlyTicket(e *event) *KindlyTicket {
-	agent := e.ticket.Get("assigned_agent")
-	if !agent.Exists() {
-		agent.Raw = "null"
-	}
+func kindlyTicket(v gjson.Result) *KindlyTicket {
+	agent := loose.Field(v, "assigned_agent")
 	return &KindlyTicket{
-		ID:            nonEmpty(loose.Text(e.ticket.Get("id"))),
-		Status:        nonEmpty(loose.Text(e.ticket.Get("status"))),
-		AssignedAgent: json.RawMessage(agent.Raw),
+		ID:            nonEmpty(textOf(v, "id")),
+		Status:        nonEmpty(textOf(v, "status")),
+		AssignedAgent: rawJSON(agent.Raw),
 	}
 }
 
@@ -190,8 +191,8 @@ func ticketMessages(messages []message) []Message {
 			Name:        nonEmpty(m.name),
 			Text:        r.Text,
 			HTML:        r.HTML,
-			Buttons:     json.RawMessage(m.buttons),
-			Attachments: json.RawMessage(m.attachments),
+			Buttons:     rawJSON(m.buttons),
+			Attachments: rawJSON(m.attachments),
 		}
 	}
 	return out
@@ -205,10 +206,12 @@ func (ticket *Ticket) customerName() string {
 	return deref(ticket.Customer.Email)
 }
 
-// subject is the message, else the user's first message, else the chat's id.
-func subject(message string, messages []message, chatID string) string {
-	if s := oneLine(richtext.Render(message).Text, maxSubject); s != "" {
-		return s
+// subject is the message, else the user's first one, else the chat's id.
+func subject(e *event, messages []message) string {
+	if e.dialogue {
+		if s := oneLine(richtext.Render(e.message).Text, maxSubject); s != "" {
+			return s
+		}
 	}
 	for i := range messages {
 		if messages[i].sender == SenderUser {
@@ -217,7 +220,7 @@ func subject(message string, messages []message, chatID string) string {
 			}
 		}
 	}
-	return oneLine("Chat "+chatID, maxSubject)
+	return oneLine("Chat "+e.chatID, maxSubject)
 }
 
 // oneLine makes one line of at most limit runes of s: control characters and
@@ -229,11 +232,11 @@ func oneLine(s string, limit int) string {
 	var b strings.Builder
 	n, space, cut := 0, false, -1
 	for _, r := range s {
-		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
+		if unicode.IsSpace(r) || unicode.IsControl(r) {
 			space = n > 0
 			continue
 		}
-		if unicode.Is(unicode.Cf, r) && isBidi(r) {
+		if isBidi(r) {
 			continue
 		}
 		if space {
@@ -268,6 +271,12 @@ func isPlainLine(s string, limit int) bool {
 	return true
 }
 
+// isMisleading tells whether r has no place in an address: it acts on what
+// shows it.
+func isMisleading(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || isBidi(r)
+}
+
 // isBidi tells whether r changes the direction of the text around it, by
 // which a name or a subject can be made to read as another one.
 func isBidi(r rune) bool {
@@ -275,26 +284,56 @@ func isBidi(r rune) bool {
 }
 
 // sourceless is how a ticket without its source ends.
-const sourceless = `{"webhook":null,"chat":null}}`
+const sourceless = `{"webhook":null,"chat":null}}` + "\n"
 
 // encode returns the ticket as JSON. The source goes in as it came: it has
 // been checked, and encoding/json would read it all once more.
 func (ticket *Ticket) encode() ([]byte, error) {
 	bare := *ticket
 	bare.Source = Source{}
-	b, err := json.Marshal(&bare)
-	if err != nil {
+	var out bytes.Buffer
+	out.Grow(ticket.size())
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(&bare); err != nil {
 		return nil, err
 	}
-	webhook, chat := orNull(ticket.Source.Webhook), orNull(ticket.Source.Chat)
-	out := make([]byte, 0, len(b)+len(webhook)+len(chat))
-	out = append(out, b[:len(b)-len(sourceless)]...)
-	out = append(out, `{"webhook":`...)
-	out = append(out, webhook...)
-	out = append(out, `,"chat":`...)
-	out = append(out, chat...)
-	return append(out, '}', '}'), nil
+	out.Truncate(out.Len() - len(sourceless))
+	out.WriteString(`{"webhook":`)
+	out.Write(orNull(ticket.Source.Webhook))
+	out.WriteString(`,"chat":`)
+	out.Write(orNull(ticket.Source.Chat))
+	out.WriteString(`}}`)
+	return out.Bytes(), nil
 }
+
+// size estimates the length of the ticket as JSON.
+func (ticket *Ticket) size() int {
+	n := 1<<10 + len(ticket.Source.Webhook) + len(ticket.Source.Chat)
+	if t := ticket.Transcript; t != nil {
+		n += len(t.Text) + len(t.Markdown) + 2*len(t.HTML)
+	}
+	return n + len(ticket.Messages)*200
+}
+
+// rawJSON returns JSON that was checked before. Most of it is empty.
+func rawJSON(s string) json.RawMessage {
+	switch s {
+	case "":
+		return nil
+	case "[]":
+		return emptyList
+	case "{}":
+		return emptyObject
+	default:
+		return json.RawMessage(s)
+	}
+}
+
+var (
+	emptyList   = json.RawMessage("[]")
+	emptyObject = json.RawMessage("{}")
+)
 
 func orNull(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
@@ -38,12 +40,11 @@ type TranscriptOptions struct {
 	Transport http.RoundTripper
 }
 
-// maxChatID is how long a chat's id may be, escaped, to be put into a URL.
-const maxChatID = 2048
-
 // transcriptsInMemory bounds what answers of the API can make this process
 // hold.
-var transcriptsInMemory = outbound.NewBudget(128 << 20)
+var transcriptsInMemory = outbound.NewBudget(maxTranscripts)
+
+const maxTranscripts = 128 << 20
 
 var (
 	errNoMessages = errors.New("the answer has no messages")
@@ -88,6 +89,15 @@ func newTranscriptAPI(o TranscriptOptions, userAgent string) (*transcriptAPI, er
 		transport:     o.Transport,
 		userAgent:     userAgent,
 	}
+	if !httpguts.ValidHeaderFieldValue(a.authorization) {
+		return nil, errors.New("api_key has characters that no header can carry, such as a newline")
+	}
+	if a.timeout < 0 || a.maxSize < 0 {
+		return nil, errors.New("transcript: timeout and max_size cannot be negative")
+	}
+	if a.maxSize >= maxTranscripts {
+		return nil, errors.New("transcript: max_size is too large: write less than 128MiB, which is for all of them at once")
+	}
 	if a.timeout == 0 {
 		a.timeout = DefaultTranscriptTimeout
 	}
@@ -130,23 +140,11 @@ type transcriptError struct {
 
 func (e *transcriptError) Error() string { return e.err.Error() }
 
-// fetched is an answer of the API. Its bytes count against the budget until
-// it is released.
-type fetched struct {
-	body  []byte
-	taken int64
-}
-
-func (f *fetched) release() {
-	transcriptsInMemory.Release(f.taken)
-	f.taken = 0
-}
-
-// fetch asks for the transcript of a chat.
-func (a *transcriptAPI) fetch(ctx context.Context, chatID string) (fetched, *transcriptError) {
-	address, err := a.chatURL(chatID)
-	if err != nil {
-		return fetched{}, &transcriptError{err: err}
+// fetch asks for the transcript of a chat, into memory that the lease pays for.
+func (a *transcriptAPI) fetch(ctx context.Context, chatID string, memory *outbound.Lease) ([]byte, *transcriptError) {
+	address := a.chatURL(chatID)
+	if address == nil {
+		return nil, &transcriptError{err: errChatID}
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
@@ -162,40 +160,39 @@ func (a *transcriptAPI) fetch(ctx context.Context, chatID string) (fetched, *tra
 	}).WithContext(ctx)
 	resp, err := a.transport.RoundTrip(r)
 	if err != nil {
-		return fetched{}, &transcriptError{err: fmt.Errorf("transcript API: %w", outbound.Describe(err)), transient: true}
+		return nil, &transcriptError{err: fmt.Errorf("transcript API: %w", outbound.Describe(err)), transient: true}
 	}
 	defer resp.Body.Close()
 	if status := resp.StatusCode; status < 200 || status > 299 {
-		return fetched{}, &transcriptError{
-			err:       fmt.Errorf("the transcript API answered %d %s", status, http.StatusText(status)),
+		return nil, &transcriptError{
+			err:       fmt.Errorf("the transcript API answered %s", strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status)))),
 			status:    status,
 			transient: status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500,
 		}
 	}
-	body, taken, err := outbound.Read(resp.Body, resp.ContentLength, a.maxSize, transcriptsInMemory)
-	if err != nil {
-		transcriptsInMemory.Release(taken)
-		tooLarge := errors.Is(err, outbound.ErrTooLarge)
-		if tooLarge {
-			err = fmt.Errorf("transcript API: the transcript is larger than %d bytes", a.maxSize)
-		} else if !errors.Is(err, outbound.ErrNoMemory) {
-			err = fmt.Errorf("transcript API: %w", outbound.Describe(err))
-		}
-		return fetched{}, &transcriptError{err: err, status: resp.StatusCode, transient: !tooLarge}
+	body, err := outbound.Read(resp.Body, resp.ContentLength, a.maxSize, memory)
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.Is(err, outbound.ErrTooLarge):
+		err = fmt.Errorf("transcript API: the transcript is larger than %d bytes", a.maxSize)
+		return nil, &transcriptError{err: err, status: resp.StatusCode}
+	case !errors.Is(err, outbound.ErrNoMemory):
+		err = outbound.Describe(err)
 	}
-	return fetched{body: body, taken: taken}, nil
+	return nil, &transcriptError{err: fmt.Errorf("transcript API: %w", err), status: resp.StatusCode, transient: true}
 }
 
-// chatURL is the address of a chat's transcript. The id is a stranger's: it
-// must not lead anywhere else.
-func (a *transcriptAPI) chatURL(chatID string) (*url.URL, error) {
-	escaped := url.PathEscape(chatID)
-	if chatID == "." || chatID == ".." || len(escaped) > maxChatID {
-		return nil, errChatID
+// chatURL is the address of a chat's transcript, nil if no URL can carry the
+// chat's id.
+func (a *transcriptAPI) chatURL(chatID string) *url.URL {
+	escaped := pathSegment(chatID)
+	if escaped == "" {
+		return nil
 	}
 	u := *a.base
-	prefix := strings.TrimSuffix(u.Path, "/") + "/api/v1/chats/"
-	rawPrefix := strings.TrimSuffix(u.EscapedPath(), "/") + "/api/v1/chats/"
-	u.Path, u.RawPath = prefix+chatID, rawPrefix+escaped
-	return &u, nil
+	const chats = "/api/v1/chats/"
+	u.Path = strings.TrimSuffix(a.base.Path, "/") + chats + chatID
+	u.RawPath = strings.TrimSuffix(a.base.EscapedPath(), "/") + chats + escaped
+	return &u
 }

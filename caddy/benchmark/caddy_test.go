@@ -20,7 +20,7 @@ func TestCaddyfile(t *testing.T) {
 }
 
 http://:8081 {
-	respond `+"`"+`{"reply":"Ticket 1 created."}`+"`"+`
+	respond /kindly `+"`"+`{"reply":"Ticket 1 created."}`+"`"+`
 }
 
 http://:8081 {

@@ -69,9 +69,6 @@ func (a *attempt) run() {
 	started := a.lane.dispatcher.now()
 	outcome := a.try()
 	took := a.lane.dispatcher.now().Sub(started)
-	if a.entered {
-		a.lane.gate.leave()
-	}
 	if a.committed != nil {
 		<-a.committed // it may have failed before that
 	}
@@ -148,9 +145,14 @@ func (a *attempt) enter() error {
 			return err
 		}
 	}
-	if a.probe == 0 && !a.lane.worthwhile() {
+	switch {
+	case a.ctx.Err() != nil: // at the same moment
+		a.lane.gate.leave()
+		return context.Cause(a.ctx)
+	case a.probe == 0 && !a.lane.worthwhile():
 		a.lane.gate.leave()
 		return errNotNow
+	default:
+		return nil
 	}
-	return nil
 }

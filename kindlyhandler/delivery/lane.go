@@ -44,6 +44,9 @@ func (l *lane) run() {
 		case <-l.wake:
 		case <-timer.C:
 		}
+		if l.dispatcher.ending() { // both at once
+			return
+		}
 		nap := longestNap
 		if next := l.dispatch(); !next.IsZero() {
 			nap = min(max(next.Sub(l.dispatcher.now()), 0), longestNap)

@@ -25,6 +25,9 @@ func (a *attempt) settle(o Outcome, started time.Time, took time.Duration) {
 		before, after := l.health.observe(d, &o, a.probe, now)
 		l.report(before, after, made)
 	}
+	if a.entered {
+		l.gate.leave() // only now: who comes next knows the lane's condition
+	}
 
 	d.Tries++
 	d.Attempts = record(d.Attempts, made)

@@ -62,6 +62,13 @@ func (q *Dispatcher) enter() bool {
 	return true
 }
 
+// ending tells whether no attempt may begin any more.
+func (q *Dispatcher) ending() bool {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	return q.stopped
+}
+
 func (q *Dispatcher) leave() { q.attempts.Done() }
 
 func (q *Dispatcher) enterRequest() bool {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -97,12 +96,8 @@ func ParseURL(s string) (*url.URL, error) {
 		return nil, errors.New("is empty; write an absolute URL such as https://helpdesk.example.com/tickets")
 	}
 	u, err := url.Parse(s)
-	if err != nil {
-		var inner *url.Error
-		if errors.As(err, &inner) {
-			err = inner.Err
-		}
-		return nil, fmt.Errorf("is not a URL: %w", err)
+	if err != nil { // which quotes a part of it
+		return nil, errors.New("is not a URL; check its host and port, and write special characters in it as %20 and the like")
 	}
 	if u.Scheme != "https" && u.Scheme != "http" {
 		return nil, errors.New("has no scheme; write an absolute URL that starts with https:// or http://")

@@ -62,6 +62,21 @@ func tooDeep(b []byte) bool {
 	return false
 }
 
+// Field returns an object's field, the last one if there are several of that
+// name, as most readers have it. What is no object has no fields.
+func Field(v gjson.Result, name string) gjson.Result {
+	var field gjson.Result
+	if v.IsObject() {
+		v.ForEach(func(key, v gjson.Result) bool {
+			if key.Str == name {
+				field = v
+			}
+			return true
+		})
+	}
+	return field
+}
+
 // Text reads a field that should be a string, and may be a number or a
 // boolean: it is what one would print. null, objects and arrays are empty.
 func Text(v gjson.Result) string {

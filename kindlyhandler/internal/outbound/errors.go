@@ -61,5 +61,6 @@ func NeverSent(err error) bool {
 	var dns *net.DNSError
 	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
-	return errors.As(err, &dns) || errors.As(err, &certificate) || errors.As(err, &op) && op.Op == "dial"
+	return errors.As(err, &dns) || errors.As(err, &certificate) ||
+		errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }

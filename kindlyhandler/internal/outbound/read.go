@@ -3,8 +3,6 @@ package outbound
 import (
 	"errors"
 	"io"
-
-	"golang.org/x/sync/semaphore"
 )
 
 var (
@@ -14,44 +12,30 @@ var (
 	ErrNoMemory = errors.New("too much in memory already")
 )
 
-// Budget bounds the bytes that are held in memory at once for one purpose.
-type Budget struct{ weighted *semaphore.Weighted }
-
-// NewBudget returns a budget of the given number of bytes.
-func NewBudget(bytes int64) *Budget { return &Budget{semaphore.NewWeighted(bytes)} }
-
-// Release gives back what [Read] took.
-func (b *Budget) Release(n int64) {
-	if n > 0 {
-		b.weighted.Release(n)
-	}
-}
-
 // A body starts with a buffer of at most trustedLength, whatever length it
 // declares: who declares much must send it to occupy memory. A body without a
 // length starts with unknownLength.
 const (
-	trustedLength = 64 << 10
+	trustedLength = 16 << 10
 	unknownLength = 4 << 10
 )
 
-// Read reads r to its end into memory from the budget. The length is how much
-// there will be, as far as anybody says, -1 if nobody does; limit is how much
-// there may be. It returns what it took from the budget, for Release, also
-// when it fails.
-func Read(r io.Reader, length, limit int64, budget *Budget) (b []byte, taken int64, err error) {
+// Read reads r to its end into memory that the lease pays for, also when it
+// fails. The length is how much there will be, as far as anybody says, -1 if
+// nobody does; limit is how much there may be.
+func Read(r io.Reader, length, limit int64, lease *Lease) ([]byte, error) {
 	if length > limit {
-		return nil, 0, ErrTooLarge
+		return nil, ErrTooLarge
 	}
 	size := min(length+1, trustedLength) // one more, so that the end is met without growing
 	if length < 0 {
 		size = min(unknownLength, limit+1)
 	}
+	var b []byte
 	for {
-		if !budget.weighted.TryAcquire(size - taken) {
-			return b, taken, ErrNoMemory
+		if !lease.take(size - int64(cap(b))) {
+			return nil, ErrNoMemory
 		}
-		taken = size
 		grown := make([]byte, len(b), size)
 		copy(grown, b)
 		b = grown
@@ -59,15 +43,15 @@ func Read(r io.Reader, length, limit int64, budget *Budget) (b []byte, taken int
 			n, err := r.Read(b[len(b):cap(b)])
 			b = b[:len(b)+n]
 			if err == io.EOF {
-				return b, taken, nil
+				return b, nil
 			}
 			if err != nil {
-				return b, taken, err
+				return nil, err
 			}
 		}
 		if int64(len(b)) > limit {
-			return b, taken, ErrTooLarge
+			return nil, ErrTooLarge
 		}
-		size = min(2*taken, limit+1)
+		size = min(2*size, limit+1)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // maxDepth is how many lists and quotes may be inside each other. Every line
 // starts with a prefix for each of them, so the depth bounds the output.
-const maxDepth = 6
+const maxDepth = 4
 
 // tabWidth is how many spaces a tab in preformatted text becomes.
 const tabWidth = 4
@@ -86,7 +86,7 @@ func (b *builder) start(e element) {
 		b.startItem()
 	case preRole:
 		b.boundary(2)
-		b.inParagraph = false
+		b.inParagraph, b.inLeaf = false, false
 		b.pre++
 	}
 }
@@ -119,6 +119,7 @@ func (b *builder) end(e element) {
 		b.pop(item)
 	case preRole:
 		b.boundary(2)
+		b.inLeaf = false
 		b.pre = max(b.pre-1, 0)
 	case linkRole:
 		b.link = 0

@@ -3,6 +3,7 @@ package richtext
 import (
 	"bytes"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,10 +25,16 @@ func checkRender(t require.TestingT, message string) Rendered {
 	checkText(t, r.Text)
 	checkHTML(t, r)
 	checkMarkdown(t, r)
-	require.LessOrEqual(t, len(r.Text), 10*len(message)+64, "size of the text")
-	require.LessOrEqual(t, len(r.Markdown), 20*len(message)+64, "size of the Markdown")
-	require.LessOrEqual(t, len(r.HTML), 20*len(message)+64, "size of the HTML")
+	checkSizes(t, message, r)
 	return r
+}
+
+// checkSizes checks the bound that the package documents.
+func checkSizes(t require.TestingT, message string, r Rendered) {
+	limit := MaxExpansion*len(message) + 64
+	require.LessOrEqual(t, len(r.Text), limit, "size of the text")
+	require.LessOrEqual(t, len(r.Markdown), limit, "size of the Markdown")
+	require.LessOrEqual(t, len(r.HTML), limit, "size of the HTML")
 }
 
 func checkCharacters(t require.TestingT, s string) {
@@ -73,11 +80,14 @@ var markdown = goldmark.New(goldmark.WithExtensions(extension.GFM, extension.Foo
 func checkMarkdown(t require.TestingT, r Rendered) {
 	var out bytes.Buffer
 	require.NoError(t, markdown.Convert([]byte(r.Markdown), &out))
-	checkElements(t, parseFragment(t, out.String()), map[string]bool{
+	root := parseFragment(t, out.String())
+	checkElements(t, root, map[string]bool{
 		"p": true, "br": true, "strong": true, "em": true, "del": true, "code": true, "pre": true,
 		"ul": true, "ol": true, "li": true, "blockquote": true, "a": true,
 	})
 	require.NotContains(t, out.String(), "<!--", "raw HTML")
+	checkReferences(t, root)
+	checkCommands(t, r.Markdown)
 	if strings.Contains(r.Text, "\u200B") {
 		return // whose are which?
 	}
@@ -85,9 +95,47 @@ func checkMarkdown(t require.TestingT, r Rendered) {
 	require.Equal(t, words(r.Text), words(Render(shown).Text), "text of the Markdown %q, rendered as %q", r.Markdown, shown)
 }
 
-func words(s string) string {
-	return strings.Join(strings.Fields(s), " ")
+var references = regexp.MustCompile(`(?:^|\W)@\w|[#!$&]\d|(?:^|\W)[%~][\w"]|(?i:\bgh-\d)`)
+
+// checkReferences checks that there is nothing in the visible text that
+// GitHub or GitLab would turn into a mention or reference.
+func checkReferences(t require.TestingT, n *html.Node) {
+	switch {
+	case n.Type == html.TextNode:
+		require.NotRegexp(t, references, n.Data)
+	case n.Data != "code" && n.Data != "pre":
+		for c := range n.ChildNodes() {
+			checkReferences(t, c)
+		}
+	}
 }
+
+var markers = regexp.MustCompile(`^(?:> |>$|[-*] |\d+[.)] | )*`)
+
+// checkCommands checks that no line is one of GitLab's quick actions.
+func checkCommands(t require.TestingT, markdown string) {
+	fence := ""
+	for line := range strings.Lines(markdown) {
+		line = strings.TrimSpace(markers.ReplaceAllString(line, ""))
+		switch {
+		case fence != "":
+			if line == fence {
+				fence = ""
+			}
+		case strings.HasPrefix(line, "```") && strings.Trim(line, "`") == "":
+			fence = line
+		default:
+			require.False(t, strings.HasPrefix(line, "/"), "a quick action in %q", markdown)
+		}
+	}
+}
+
+// words is text without the white space, and without a quote's blank lines.
+func words(s string) string {
+	return strings.Join(strings.Fields(blankQuote.ReplaceAllString(s, "")), " ")
+}
+
+var blankQuote = regexp.MustCompile(`(?m)^[> ]+$`)
 
 func parseFragment(t require.TestingT, s string) *html.Node {
 	root := &html.Node{Type: html.ElementNode, Data: "div", DataAtom: atom.Div}

@@ -86,14 +86,14 @@ func cleanLines(s string) string {
 func isClean(s string, lines bool) bool {
 	last, newlines := newline, 2 // as if after a blank line
 	for i := 0; i < len(s); {
-		r, size := rune(s[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(s[i:])
-		}
-		i += size
-		switch c := classify(r); c {
-		case visible:
+		if n := visiblePrefix(s[i:]); n > 0 {
 			last, newlines = visible, 0
+			i += n
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		i += size
+		switch classify(r) {
 		case space:
 			if r != ' ' || last == newline || last == space {
 				return false

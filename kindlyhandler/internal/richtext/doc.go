@@ -41,5 +41,5 @@
 // # Bounds
 //
 // Reading and writing take time linear in the message's length. For a message
-// of n bytes, Text has at most 10n+64 bytes, Markdown and HTML at most 20n+64.
+// of n bytes, no form has more than [MaxExpansion]*n + 64 bytes.
 package richtext

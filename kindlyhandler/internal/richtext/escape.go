@@ -1,6 +1,7 @@
 package richtext
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -52,7 +53,7 @@ type inertText struct {
 // isInert reports whether nothing in the text has a meaning.
 func (t inertText) isInert() bool {
 	for i := range len(t.text) {
-		if t.escape(i) != "" || t.refers(i) {
+		if mayHaveMeaning[t.text[i]] && (t.escape(i) != "" || t.refers(i)) {
 			return false
 		}
 	}
@@ -62,6 +63,9 @@ func (t inertText) isInert() bool {
 func (t inertText) appendTo(out []byte) []byte {
 	done := 0
 	for i := range len(t.text) {
+		if !mayHaveMeaning[t.text[i]] {
+			continue
+		}
 		escape, refers := t.escape(i), t.refers(i)
 		if escape == "" && !refers {
 			continue
@@ -91,19 +95,28 @@ var escapes = [utf8.RuneSelf]string{
 	'!': `\!`, '@': "&#64;",
 }
 
+// mayHaveMeaning are the bytes to look at more closely.
+var mayHaveMeaning = func() (set [256]bool) {
+	for c, escape := range escapes {
+		set[c] = escape != "" || c == '%'
+	}
+	return set
+}()
+
 // escape returns what to write for the byte at i, "" for the byte itself.
 func (t inertText) escape(i int) string {
 	c := t.text[i]
-	if c >= utf8.RuneSelf {
-		return ""
-	}
 	switch c {
+	case '\\': // at the end, it may be taken as part of a line break
+		if i == len(t.text)-1 {
+			return "&#92;"
+		}
 	case '#', '+', '-', '=', ';', '/', ')':
 		if i != t.leader {
 			return ""
 		}
 	case ':':
-		if hasPrefixAt(t.text, i, "://") {
+		if strings.HasPrefix(t.text[i:], "://") {
 			return "&#58;"
 		}
 		if i != t.leader {
@@ -187,8 +200,4 @@ func isWordByte(c byte) bool {
 
 func isW(c byte) bool {
 	return c == 'w' || c == 'W'
-}
-
-func hasPrefixAt(s string, i int, prefix string) bool {
-	return len(s)-i >= len(prefix) && s[i:i+len(prefix)] == prefix
 }

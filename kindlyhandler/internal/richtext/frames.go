@@ -56,7 +56,11 @@ func (b *builder) startItem() {
 
 // pop ends the nearest container of a kind, and what is inside it.
 func (b *builder) pop(c container) {
-	b.boundary(1)
+	lines := 1
+	if c == quote {
+		lines = 2
+	}
+	b.boundary(lines)
 	b.inParagraph = false
 	if b.overflow > 0 {
 		if c != item {

@@ -17,7 +17,7 @@ func FuzzRender(f *testing.F) {
 	f.Add(`<img src="https://example.no/a.png" alt="a"><img src=data:x><a href=mailto:a@b.no><img alt=x></a>`)
 	f.Add("se https://example.no/a_b(c). www.example.no ftp://x \u202e\u2066\xff\x00&#1;&notanentity;&copy=1")
 	f.Fuzz(func(t *testing.T, message string) {
-		if len(message) > 1<<14 {
+		if len(message) > 1<<12 {
 			t.Skip("nothing that a shorter message could not show")
 		}
 		checkRender(t, message)
@@ -28,7 +28,7 @@ func FuzzEscape(f *testing.F) {
 	f.Add("Kari Nordmann")
 	f.Add("# @kari <kari@example.no>\n**!** www.x.no https://x.no `[x](y)` 1) GH-1 \\")
 	f.Fuzz(func(t *testing.T, s string) {
-		if len(s) > 1<<14 {
+		if len(s) > 1<<12 {
 			t.Skip("nothing that a shorter name could not show")
 		}
 		line := Line(s)

@@ -73,7 +73,9 @@ func (w *htmlWriter) node(n node) {
 		w.restyle(n.style, n.link)
 		w.out.WriteString(html.EscapeString(w.doc.text[n.start:n.end]))
 	case breakNode:
-		w.restyle(0, 0)
+		if w.link > 0 {
+			w.restyle(0, 0)
+		}
 		if w.leaf.kind == preNode {
 			w.out.WriteString("\n\n"[:n.lines])
 		} else {

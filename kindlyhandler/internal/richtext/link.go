@@ -43,10 +43,12 @@ func canonicalURL(s string) (string, bool) {
 	return s, encodeURL(s) == s
 }
 
-// urlBytes are the bytes that URLs consist of.
+// urlBytes are the bytes that URLs consist of. Square brackets are not among
+// them, since they would be left only in hosts that are bare IPv6 addresses,
+// and Markdown has another meaning for them.
 var urlBytes = func() (set [256]bool) {
 	for c := range 256 {
-		set[c] = isAlphanumeric(byte(c)) || strings.IndexByte("-._~:/?#[]@!$&'()*+,;=", byte(c)) >= 0
+		set[c] = isAlphanumeric(byte(c)) || strings.IndexByte("-._~:/?#@!$&'()*+,;=", byte(c)) >= 0
 	}
 	return set
 }()

@@ -113,17 +113,22 @@ func (w *markdownWriter) writeSpans() {
 			w.endEmphasis(last.style)
 			w.startEmphasis(s.style)
 		}
-		w.writeSpan(s, i)
+		w.writeSpan(i)
 		last = s
 	}
 	w.endEmphasis(last.style)
 	w.endLink(last.link)
 }
 
-func (w *markdownWriter) writeSpan(s span, i int) {
+func (w *markdownWriter) writeSpan(i int) {
+	s := w.parts[i]
 	text := w.doc.text[s.start:s.end]
 	if s.style&code != 0 {
 		w.codeSpan(text)
+		return
+	}
+	if x := w.checkBox(i); x != "" {
+		w.out = append(w.out, x...)
 		return
 	}
 	t := inertText{text: text, leader: -1}
@@ -133,14 +138,23 @@ func (w *markdownWriter) writeSpan(s span, i int) {
 	if i+1 < len(w.parts) && w.parts[i+1].link > 0 && w.parts[i+1].link != s.link {
 		t.next = '['
 	}
-	switch {
-	case s.link > 0 && text == "x": // [x] at the start of an item may be taken for a check box
-		w.out = append(w.out, "&#120;"...)
-	case s.link > 0 && text == "X":
-		w.out = append(w.out, "&#88;"...)
-	default:
-		w.out = t.appendTo(w.out)
+	w.out = t.appendTo(w.out)
+}
+
+// checkBox returns what to write for a link at the start of a line whose
+// label is but an X: in a list item, [x] may be taken for a check box.
+func (w *markdownWriter) checkBox(i int) string {
+	s := w.parts[i]
+	if i > 0 || s.link == 0 || len(w.parts) > 1 && w.parts[1].link == s.link {
+		return ""
 	}
+	switch w.doc.text[s.start:s.end] {
+	case "x":
+		return "&#120;"
+	case "X":
+		return "&#88;"
+	}
+	return ""
 }
 
 func (w *markdownWriter) startEmphasis(s style) {

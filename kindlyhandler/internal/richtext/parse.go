@@ -6,27 +6,19 @@ import (
 	"golang.org/x/net/html"
 )
 
-// parse reads a message with markup.
-func parse(message string) *document {
+// parse reads a message and reports whether it contains a tag or a comment.
+func parse(message string) (doc *document, markup bool) {
 	p := parser{message: message, tokens: html.NewTokenizer(strings.NewReader(message))}
+	p.text.Grow(len(message))
+	p.doc.nodes = make([]node, 0, 16)
 	for p.next() {
+		markup = markup || p.kind != html.TextToken
 		p.token()
 	}
 	if !p.hiding() {
 		p.addText(p.message[p.offset:]) // a tag that never ends
 	}
-	return p.finish()
-}
-
-// hasMarkup reports whether a message contains a tag or a comment.
-func hasMarkup(message string) bool {
-	p := parser{message: message, tokens: html.NewTokenizer(strings.NewReader(message))}
-	for p.next() {
-		if p.kind != html.TextToken {
-			return true
-		}
-	}
-	return false
+	return p.finish(), markup
 }
 
 // parser turns tokens into calls of its builder. It goes from start to end

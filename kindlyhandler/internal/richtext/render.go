@@ -2,6 +2,11 @@ package richtext
 
 import "strings"
 
+// MaxExpansion bounds how many times as long as the message a form can be,
+// see the package's comment. What comes nearest to it is preformatted text in
+// nested lists with thousands of items; usual messages hardly grow.
+const MaxExpansion = 32
+
 // Rendered is one message in three forms that say the same.
 type Rendered struct {
 	// Text is plain text: paragraphs, line breaks and list items on lines of
@@ -20,10 +25,13 @@ type Rendered struct {
 // something safe comes out.
 func Render(message string) Rendered {
 	message = strings.ToValidUTF8(message, "\uFFFD")
-	if strings.IndexByte(message, '<') < 0 || !hasMarkup(message) {
+	if strings.IndexByte(message, '<') < 0 {
 		return renderPlain(message)
 	}
-	doc := parse(message)
+	doc, markup := parse(message)
+	if !markup {
+		return renderPlain(message)
+	}
 	return Rendered{
 		Text:     writeText(doc),
 		Markdown: writeMarkdown(doc),

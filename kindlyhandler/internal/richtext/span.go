@@ -106,7 +106,7 @@ func urlLength(s string) int {
 func (w *markdownWriter) fitEmphasis() {
 	w.parts = w.parts[:0]
 	for _, s := range w.spans {
-		w.parts = w.trimEmphasis(w.parts, s)
+		w.parts = w.trim(w.parts, s)
 	}
 	w.spans, w.parts = w.parts, w.spans
 	for i := 0; i < len(w.spans); {
@@ -128,19 +128,18 @@ func (w *markdownWriter) fitEmphasis() {
 	}
 }
 
-// trimEmphasis appends a span whose white space at the ends is on its own and
-// without emphasis.
-func (w *markdownWriter) trimEmphasis(spans []span, s span) []span {
-	if s.style&emphasis == 0 {
+// trim appends a span whose white space at the ends is on its own and without
+// style. Emphasis does not work there, and code loses it.
+func (w *markdownWriter) trim(spans []span, s span) []span {
+	if s.style == 0 {
 		return appendSpan(spans, s)
 	}
 	text := w.doc.text[s.start:s.end]
 	start := s.end - len(strings.TrimLeftFunc(text, unicode.IsSpace))
 	end := max(start, s.start+len(strings.TrimRightFunc(text, unicode.IsSpace)))
-	plain := s.style &^ emphasis
-	spans = appendSpan(spans, span{s.start, start, plain, s.link})
+	spans = appendSpan(spans, span{s.start, start, 0, s.link})
 	spans = appendSpan(spans, span{start, end, s.style, s.link})
-	return appendSpan(spans, span{end, s.end, plain, s.link})
+	return appendSpan(spans, span{end, s.end, 0, s.link})
 }
 
 // canOpen reports whether delimiters before the span at i are taken as such.

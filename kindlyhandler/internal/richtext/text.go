@@ -1,6 +1,9 @@
 package richtext
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 func writeText(d *document) string {
 	w := textWriter{doc: d}
@@ -8,7 +11,7 @@ func writeText(d *document) string {
 	for i := 0; i < len(d.nodes); {
 		i = w.node(i)
 	}
-	return strings.TrimLeft(string(w.out), " ") // preformatted text may be indented
+	return strings.TrimLeftFunc(string(w.out), unicode.IsSpace) // preformatted text may be indented
 }
 
 type textWriter struct {

@@ -1,0 +1,248 @@
+package delivery_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// shutdown shuts down with a grace period.
+func (r *rig) shutdown(grace time.Duration) {
+	ctx, cancel := context.WithTimeout(r.Context(), grace)
+	defer cancel()
+	r.q.Shutdown(ctx)
+}
+
+// unclaimed requires deliveries to be pending and nobody's.
+func (r *rig) unclaimed(deliveries ...*delivery.Delivery) {
+	r.Helper()
+	r.is(delivery.Pending, deliveries...)
+	for i, d := range deliveries {
+		require.False(r, r.stored(d).Claimed, "delivery %d", i)
+	}
+}
+
+func TestShutdownWithNothingToDo(t *testing.T) {
+	run(t, func(r *rig) {
+		r.submits(5 * time.Second)
+		r.shutdown(10 * time.Second)
+		r.shutdown(10 * time.Second)
+		require.Zero(r, r.now())
+	})
+}
+
+func TestShutdownWaitsForAttempts(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(slowly(3*time.Second, success))
+		first, second := r.inChat("chat"), r.inChat("chat")
+		answered := make(chan delivery.Receipt, 1)
+		go func() { answered <- r.submit(5*time.Second, first) }()
+		synctest.Wait()
+		r.submit(0, second)
+		r.shutdown(10 * time.Second)
+		require.Equal(r, 3*time.Second, r.now())
+		require.Equal(r, delivery.Delivered, (<-answered).Delivery.State)
+		r.passes(time.Hour)
+		r.attempted(first)
+		r.unclaimed(second)
+	})
+}
+
+func TestShutdownCutsOff(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(slowly(time.Hour, success))
+		d := r.submits(5 * time.Second)
+		start := r.now()
+		r.shutdown(10 * time.Second)
+		require.Equal(r, 10*time.Second, r.now()-start)
+		r.unclaimed(d)
+		stored := r.stored(d)
+		require.Equal(r, 1, stored.Tries)
+		require.Equal(r, "the server is stopping", stored.Attempts[0].Error)
+		require.True(r, stored.Attempts[0].Unknown)
+		require.Zero(r, stored.Elapsed)
+		require.WithinDuration(r, time.Now(), stored.DueAt, 0)
+	})
+}
+
+func TestShutdownCutsOffWhateverTheVerdict(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		outcome delivery.Outcome
+		want    delivery.State
+	}{
+		{"success", success, delivery.Delivered},
+		{"permanent", badRequest, delivery.Pending},
+		{"refused", forbidden, delivery.Pending},
+		{"misconfigured", unauthorized, delivery.Pending},
+		{"asked to wait", held(time.Hour, tooMany), delivery.Pending},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			run(t, func(r *rig) {
+				r.upstream.replies(func(ctx context.Context, _ *delivery.Delivery) delivery.Outcome {
+					<-ctx.Done()
+					return test.outcome
+				})
+				d := r.submits(0)
+				synctest.Wait()
+				r.shutdown(10 * time.Second)
+				r.is(test.want, d)
+				require.False(r, r.stored(d).Claimed)
+				require.WithinDuration(r, time.Now(), r.stored(d).DueAt, 0)
+			})
+		})
+	}
+}
+
+func TestShutdownCutsOffThoseWhoWait(t *testing.T) {
+	run(t, func(r *rig) {
+		r.limit(1)
+		r.upstream.replies(slowly(time.Hour, success))
+		occupant, first := r.submits(0), r.new()
+		synctest.Wait()
+		go r.submit(time.Minute, first)
+		synctest.Wait()
+		r.shutdown(10 * time.Second)
+		require.Equal(r, 10*time.Second, r.now())
+		r.unclaimed(occupant, first)
+		require.Zero(r, r.stored(first).Tries)
+	})
+}
+
+func TestShutdownCutsOffLaterAttempts(t *testing.T) {
+	run(t, func(r *rig) {
+		r.limit(1)
+		r.upstream.replies(slowly(time.Hour, success))
+		r.pop()
+		deliveries := []*delivery.Delivery{r.submits(0), r.submits(0)}
+		r.limit(1)
+		require.Len(r, r.upstream.take(), 1)
+		r.shutdown(10 * time.Second)
+		r.unclaimed(deliveries...)
+	})
+}
+
+func TestShutdownDuringACommit(t *testing.T) {
+	run(t, func(r *rig) {
+		r.store.on(&r.store.put, sleep(3*time.Second))
+		d := r.new()
+		answered := make(chan delivery.Receipt, 1)
+		go func() { answered <- r.submit(5*time.Second, d) }()
+		r.at(time.Second)
+		r.shutdown(time.Second)
+		require.Equal(r, delivery.Pending, (<-answered).Delivery.State)
+		require.Equal(r, 3*time.Second, r.now())
+		r.unclaimed(d)
+		r.attempted()
+	})
+}
+
+func TestShutdownDuringAClaim(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(after(time.Minute, unavailable)))
+		d := r.submits(5 * time.Second)
+		r.store.on(&r.store.claim, func(context.Context) error {
+			time.Sleep(2 * time.Second) // the claim succeeds when it is too late
+			return nil
+		})
+		r.at(time.Minute + time.Second)
+		r.shutdown(10 * time.Second)
+		require.Equal(r, time.Minute+2*time.Second, r.now())
+		r.attempted(d)
+		r.unclaimed(d)
+	})
+}
+
+func TestShutdownDuringAClaimThatHangs(t *testing.T) {
+	run(t, func(r *rig) {
+		r.store.on(&r.store.claim, sleep(time.Hour))
+		r.at(2 * time.Minute)
+		r.shutdown(10 * time.Second)
+		require.Equal(r, 2*time.Minute+10*time.Second, r.now())
+	})
+}
+
+func TestWebhooksDuringAndAfterAShutdown(t *testing.T) {
+	run(t, func(r *rig) {
+		dead := r.new()
+		r.upstream.replies(only(dead, always(badRequest), slowly(time.Hour, success)))
+		r.submit(5*time.Second, dead)
+		running := r.submits(0)
+		synctest.Wait()
+		go r.shutdown(10 * time.Second)
+		synctest.Wait()
+		for range 2 {
+			before := r.now()
+			d := r.new()
+			require.Equal(r, delivery.Pending, r.submit(5*time.Second, d).Delivery.State)
+			require.True(r, r.submit(5*time.Second, r.again(d)).Duplicate)
+			got := r.submit(5*time.Second, r.again(dead))
+			require.Equal(r, delivery.Pending, got.Delivery.State)
+			require.Equal(r, before, r.now(), "nobody waits")
+			synctest.Wait()
+			r.unclaimed(d, dead)
+			r.passes(time.Minute)
+		}
+		r.attempted(dead, running)
+	})
+}
+
+func TestPushAfterAShutdown(t *testing.T) {
+	run(t, func(r *rig) {
+		r.pop()
+		d := r.submits(0)
+		r.shutdown(time.Second)
+		r.define(definition(r.upstream))
+		r.passes(time.Hour)
+		r.attempted()
+		r.unclaimed(d)
+	})
+}
+
+func TestCloseWaitsForSubmits(t *testing.T) {
+	run(t, func(r *rig) {
+		r.store.on(&r.store.put, sleep(3*time.Second))
+		first, second := r.new(), r.new()
+		done := make(chan delivery.Receipt, 3)
+		go func() { done <- r.submit(5*time.Second, first) }()
+		go func() { done <- r.submit(5*time.Second, second) }()
+		synctest.Wait()
+		go func() { done <- r.submit(5*time.Second, r.again(second)) }()
+		r.at(time.Second)
+		require.NoError(r, r.q.Close())
+		require.Equal(r, 3*time.Second, r.now())
+		synctest.Wait()
+		require.Len(r, done, 3, "all were accepted")
+
+		_, err := r.q.Submit(r.Context(), []*delivery.Delivery{r.new()}, 5*time.Second)
+		require.ErrorIs(r, err, delivery.ErrClosed)
+		_, err = r.store.Pending(r.Context())
+		require.ErrorIs(r, err, delivery.ErrClosed, "the store is closed, too")
+		require.EqualValues(r, 2, r.logs.FilterMessageSnippet("deliveries pending").All()[0].ContextMap()["pending"])
+	})
+}
+
+func TestCloseCutsOff(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(slowly(time.Hour, success))
+		answered := make(chan delivery.Receipt, 1)
+		go func() { answered <- r.submit(time.Minute, r.new()) }()
+		synctest.Wait()
+		require.NoError(r, r.q.Close())
+		require.Zero(r, r.now())
+		require.Equal(r, delivery.Pending, (<-answered).Delivery.State)
+	})
+}
+
+func TestCloseWithoutLanes(t *testing.T) {
+	run(t, func(r *rig) {
+		r.pop()
+		require.NoError(r, r.q.Close())
+		r.pop()
+	})
+}

@@ -1,0 +1,95 @@
+package memory_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/memory"
+)
+
+func TestMaxPending(t *testing.T) {
+	b := newBench(t, memory.Options{MaxPending: 3})
+	first := b.put(1)
+	b.put(1)
+	b.full(1, 1)
+	second := b.put(1)
+	b.full(1)
+
+	b.settle(first, delivery.Delivered)
+	third := b.put(1)
+	b.full(1)
+
+	b.settle(second, delivery.Dead)
+	b.settle(third, delivery.Pending)
+	b.put(1)
+	b.full(1)
+}
+
+func TestMaxBytes(t *testing.T) {
+	b := newBench(t, memory.Options{MaxBytes: 100, Retention: time.Hour})
+	first := b.put(60)
+	b.full(41)
+	b.full(20, 21)
+	second := b.put(40)
+	b.full(1)
+
+	b.settle(first, delivery.Delivered) // which drops its body
+	b.full(61)
+	third := b.put(30)
+	third.Transcript = make([]byte, 30) // kept for later attempts
+	b.settle(third, delivery.Pending)
+	b.full(1)
+
+	b.settle(second, delivery.Dead)
+	b.full(1)
+	b.time = b.time.Add(time.Hour)
+	b.put(40)
+	b.full(1)
+}
+
+func TestMaxBytesOfTranscripts(t *testing.T) {
+	b := newBench(t, memory.Options{MaxBytes: 100})
+	d := b.new(50)
+	d.Transcript = make([]byte, 51)
+	require.ErrorIs(t, b.Put(t.Context(), []*delivery.Delivery{d}), delivery.ErrFull)
+	d.Transcript = make([]byte, 50)
+	require.NoError(t, b.Put(t.Context(), []*delivery.Delivery{d}))
+}
+
+func TestMaxBytesAfterRevival(t *testing.T) {
+	b := newBench(t, memory.Options{MaxBytes: 100})
+	d := b.dead(60)
+	for range 3 {
+		require.True(t, b.kept(d))
+		b.full(41)
+	}
+	revived, err := b.Revive(t.Context(), d.ID)
+	require.NoError(t, err)
+	b.settle(revived, delivery.Delivered)
+	b.put(100)
+}
+
+func TestMaxSettled(t *testing.T) {
+	b := newBench(t, memory.Options{MaxSettled: 2})
+	var dead []*delivery.Delivery
+	for range 4 {
+		dead = append(dead, b.dead(1))
+		b.time = b.time.Add(time.Second)
+	}
+	pending := b.put(1)
+	b.tidy()
+	require.False(t, b.kept(dead[0]), "the oldest")
+	require.False(t, b.kept(dead[1]), "the second oldest")
+	require.True(t, b.kept(dead[2]))
+	require.True(t, b.kept(dead[3]))
+
+	found, err := b.Find(t.Context(), dead[0].Key)
+	require.NoError(t, err)
+	require.Empty(t, found, "its key is forgotten with it")
+	found, err = b.Find(t.Context(), pending.Key)
+	require.NoError(t, err)
+	require.Len(t, found, 1, "what is pending does not count")
+}
