@@ -38,9 +38,19 @@ func TestAdapt(t *testing.T) {
 				require.NoError(t, os.WriteFile(file, content, 0o644))
 				return
 			}
-			require.Equal(t, string(want), string(got)+"\n")
+			requireSameLines(t, want, append(got, '\n'))
 		})
 	}
+}
+
+// requireSameLines shows the first line that differs, instead of all of them.
+func requireSameLines(t *testing.T, want, got []byte) {
+	t.Helper()
+	wantLines, gotLines := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
+	for i := range min(len(wantLines), len(gotLines)) {
+		require.Equal(t, wantLines[i], gotLines[i], "line %d of the JSON; -update writes what it is now", i+1)
+	}
+	require.Len(t, gotLines, len(wantLines), "lines of JSON")
 }
 
 func readGolden(t *testing.T, file string) (caddyfile, adapted []byte) {

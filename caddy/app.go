@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -34,10 +34,10 @@ type App struct {
 	webhooks map[string]*Handler // by name
 	twins    []*Handler          // configured like one of webhooks
 
-	started chan struct{} // closed by Start
-	exiting atomic.Pointer[time.Time]
-	runtime *runtime // nil unless Start took it
-	pop     func()
+	started  chan struct{} // closed by Start
+	runtime  *runtime      // nil unless Start took it
+	pop      func()
+	shutdown func() // ends what the runtime has under way
 }
 
 // CaddyModule returns the Caddy module information.
@@ -85,6 +85,12 @@ func (a *App) Start() error {
 		return err
 	}
 	a.runtime = runtime
+	a.shutdown = sync.OnceFunc(func() {
+		// The rest of the time is for requests to be answered.
+		ctx, cancel := context.WithTimeout(context.Background(), a.gracePeriod()*9/10)
+		defer cancel()
+		runtime.dispatcher.Shutdown(ctx)
+	})
 	lanes := make(map[delivery.Lane]delivery.Definition)
 	for _, h := range a.webhooks {
 		for name, definition := range h.handler.Lanes() {
@@ -119,24 +125,14 @@ func (a *App) wait(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// serverStops notes when the process began to end. Apps stop one after the
-// other, and the http app may spend the grace period before this one's turn.
-func (a *App) serverStops() {
-	if now := time.Now(); caddy.Exiting() {
-		a.exiting.CompareAndSwap(nil, &now)
-	}
-}
-
 // Stop implements [caddy.App]. When another configuration takes over, the
-// deliveries go on; only the end of the process stops them.
+// deliveries go on; only the end of the process stops them. Servers call it,
+// too, when they shut down: apps stop one after the other, and the http app
+// waits for requests which wait for attempts.
 func (a *App) Stop() error {
-	if a.runtime == nil || !caddy.Exiting() {
-		return nil
+	if caddy.Exiting() && a.shutdown != nil {
+		a.shutdown()
 	}
-	a.serverStops()
-	ctx, cancel := context.WithDeadline(context.Background(), a.exiting.Load().Add(a.gracePeriod()))
-	defer cancel()
-	a.runtime.dispatcher.Shutdown(ctx)
 	return nil
 }
 

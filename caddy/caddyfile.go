@@ -90,7 +90,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		h.Name = d.Val()
 	}
 	if d.NextArg() {
-		return d.Errf("unexpected argument %q: write kindly_webhook [<matcher>] [<name>], with a matcher that begins with / or @", d.Val())
+		return d.Err("wrong arguments of kindly_webhook: write `kindly_webhook [<matcher>] [<name>] { … }`, with a matcher that begins with / or @")
 	}
 	for d.NextBlock(0) {
 		if err := h.unmarshalSubdirective(d); err != nil {
@@ -146,14 +146,16 @@ func (h *Handler) unmarshalDedupe(d *caddyfile.Dispenser) error {
 	if h.Dedupe != 0 {
 		return twice(d)
 	}
-	if d.CountRemainingArgs() == 1 {
-		if args := d.RemainingArgs(); args[0] == "off" {
-			h.Dedupe = -1
-			return nil
-		}
-		d.Prev()
+	var window string
+	if !d.AllArgs(&window) {
+		return wrongArgs(d, "dedupe", "<window>|off")
 	}
-	if err := durationArg(d, &h.Dedupe); err != nil {
+	if window == "off" {
+		h.Dedupe = -1
+		return nil
+	}
+	var err error
+	if h.Dedupe, err = parseDuration(d, "dedupe", window); err != nil {
 		return err
 	}
 	if h.Dedupe <= 0 {
@@ -270,10 +272,10 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 //		grace_period <duration>
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // consume the option's name
 	if existing != nil {
 		return nil, d.Err("the global option kindly is there twice: put everything into one block")
 	}
-	d.Next() // consume the option's name
 	if d.NextArg() {
 		return nil, d.Errf("unexpected argument %q: write `kindly { … }`", d.Val())
 	}
@@ -285,7 +287,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 				return nil, err
 			}
 		default:
-			return nil, unknown(d, "kindly", "grace_period")
+			return nil, unknown(d, "the global option kindly", "grace_period")
 		}
 	}
 	return httpcaddyfile.App{Name: "kindly", Value: caddyconfig.JSON(app, nil)}, nil
@@ -332,18 +334,22 @@ func urlArg(d *caddyfile.Dispenser, to *string, usage string) error {
 	return nil
 }
 
-func durationArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
+func durationArg(d *caddyfile.Dispenser, to *caddy.Duration) (err error) {
 	field := d.Val()
 	var s string
 	if !d.AllArgs(&s) {
 		return wrongArgs(d, field, "<duration>")
 	}
+	*to, err = parseDuration(d, field, s)
+	return err
+}
+
+func parseDuration(d *caddyfile.Dispenser, field, s string) (caddy.Duration, error) {
 	duration, err := caddy.ParseDuration(s)
 	if err != nil || duration < 0 {
-		return d.Errf("%s %q is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h", field, s)
+		return 0, d.Errf("%s %q is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h", field, s)
 	}
-	*to = caddy.Duration(duration)
-	return nil
+	return caddy.Duration(duration), nil
 }
 
 // timeoutArg takes a duration longer than 0, once.

@@ -122,14 +122,15 @@ type Handler struct {
 
 	// What the chat is told when the ticket was delivered, by language tag
 	// (`nb`, `pt-BR`; `nb-NO` falls back to `nb`). `default` is for all other
-	// languages.
+	// languages. Default: thanks, in English.
 	Reply map[string]string `json:"reply,omitempty"`
 
-	// What the chat is told when the ticket will follow, by language.
+	// What the chat is told when the ticket will follow, by language. Default:
+	// thanks, in English.
 	ReplyPending map[string]string `json:"reply_pending,omitempty"`
 
 	// What the chat is told when the webhook could not be accepted, or was
-	// refused for good, by language.
+	// refused for good, by language. Default: regrets, in English.
 	ReplyFailed map[string]string `json:"reply_failed,omitempty"`
 
 	// Values that are merged into the chat's context on delivery.
@@ -239,7 +240,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		h.patient = kindlyhandler.DefaultRespondWithin
 	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		server.RegisterOnShutdown(h.app.serverStops)
+		server.RegisterOnShutdown(func() { _ = h.app.Stop() })
 	}
 	return h.app.register(h)
 }
@@ -402,7 +403,7 @@ func (h *Handler) checkMiddleware() error {
 		{"exchange_slug", h.ExchangeSlug != ""},
 	} {
 		if field.set {
-			return fmt.Errorf("%s has no effect without an upstream: add one, or leave %s to the next handler", field.name, field.name)
+			return fmt.Errorf("%s has no effect without an upstream: add one, or leave it out", field.name)
 		}
 	}
 	return nil

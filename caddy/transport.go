@@ -19,6 +19,9 @@ const (
 	httpTransport = "http" // the one that needs no proxied request
 )
 
+// dialInfo is the key of reverse_proxy for where to connect to.
+const dialInfo caddy.CtxKey = "reverse_proxy.dial_info"
+
 // loadTransport loads the transport that the field TransportRaw of owner
 // configures, nil if there is none.
 func loadTransport(ctx caddy.Context, owner any, raw json.RawMessage) (http.RoundTripper, error) {
@@ -46,9 +49,10 @@ type outsideProxy struct{ transport http.RoundTripper }
 func (o outsideProxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	var failed atomic.Pointer[error]
 	ctx := context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
-	// Not those of a request that this one is made for: they could name
-	// another host to connect to.
+	// Not what a reverse_proxy has left on the way of the webhook: another host
+	// to connect to, say.
 	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
+	ctx = context.WithValue(ctx, dialInfo, nil)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		DNSDone: func(info httptrace.DNSDoneInfo) {
 			if info.Err != nil {

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/google/uuid"
 )
 
 func BenchmarkVerify(b *testing.B) {
@@ -45,42 +42,42 @@ func BenchmarkParseEvent(b *testing.B) {
 	}
 }
 
-// Parsing is a part of it, as messages remember how they were rendered.
+func BenchmarkParseTranscript(b *testing.B) {
+	perTranscript(b, func(b *testing.B, chat *transcript) {
+		if _, err := parseTranscript(chat.raw); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
 func BenchmarkRenderTranscript(b *testing.B) {
-	for _, messages := range []int{4, 1000} {
-		b.Run(fmt.Sprintf("messages=%d", messages), func(b *testing.B) {
-			body := transcriptOf(b, messages)
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				t, err := parseTranscript(body)
-				if err != nil {
-					b.Fatal(err)
-				}
-				renderTranscript(t.messages, "me@example.com")
-			}
-		})
-	}
+	perTranscript(b, func(_ *testing.B, chat *transcript) { renderTranscript(chat.messages, "me@example.com") })
 }
 
 func BenchmarkTicket(b *testing.B) {
+	e := mustParseEvent(b, string(readTestdata(b, "dialogue-webhook.json")))
+	perTranscript(b, func(b *testing.B, chat *transcript) {
+		if _, err := newTicket(exampleID, exampleReceived, e, chat, "").encode(); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+// perTranscript measures what is done with a transcript. Messages remember how
+// they were rendered, so each time gets them anew.
+func perTranscript(b *testing.B, do func(b *testing.B, chat *transcript)) {
 	for _, messages := range []int{4, 1000} {
 		b.Run(fmt.Sprintf("messages=%d", messages), func(b *testing.B) {
-			webhook, chat := readTestdata(b, "dialogue-webhook.json"), transcriptOf(b, messages)
-			e, err := parseEvent(webhook)
+			parsed, err := parseTranscript(transcriptOf(b, messages))
 			if err != nil {
 				b.Fatal(err)
 			}
-			id, received := uuid.Must(uuid.NewV7()), time.Now()
+			chat := *parsed
+			b.SetBytes(int64(len(chat.raw)))
 			b.ReportAllocs()
 			for b.Loop() {
-				t, err := parseTranscript(chat)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := newTicket(id, received, e, t, "").encode(); err != nil {
-					b.Fatal(err)
-				}
+				chat.messages = append(chat.messages[:0:0], parsed.messages...)
+				do(b, &chat)
 			}
 		})
 	}

@@ -146,7 +146,7 @@ func (e *event) readChat(chat gjson.Result) {
 	})
 	for i := range e.messages {
 		if m := &e.messages[i]; m.sender == SenderUser {
-			e.message = m.rendered().Text
+			e.message = m.render().Text
 			break
 		}
 	}
@@ -166,12 +166,13 @@ func (p page) address() string {
 	return webPage("https://" + p.host + p.path)
 }
 
-// labels reads a list of labels, each a string or an object with a name.
+// labels reads a list of labels, each a string or an object with a name. What
+// is no list is nil.
 func labels(v gjson.Result) []string {
-	var names []string
 	if !v.IsArray() {
 		return nil
 	}
+	names := []string{}
 	v.ForEach(func(_, label gjson.Result) bool {
 		name := loose.Text(label)
 		if label.IsObject() {

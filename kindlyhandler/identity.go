@@ -21,16 +21,14 @@ type Customer struct {
 // there from the transcript's. An e-mail address only counts if it is one:
 // the visitor typed it.
 func identify(e *event, t *transcript) Customer {
-	contexts := []gjson.Result{e.context}
+	contexts := [2]gjson.Result{e.context}
 	if t != nil {
-		contexts = append(contexts, t.context)
+		contexts[1] = t.context
 	}
-	return Customer{
-		ID:    nonEmpty(e.userID),
-		Name:  nonEmpty(oneLine(first(contexts, anything, "name"), maxName)),
-		Email: nonEmpty(first(contexts, isAddress, "email", "takeover_email")),
-		Phone: nonEmpty(oneLine(first(contexts, anything, "phone"), maxName)),
-	}
+	name := oneLine(first(contexts[:], anything, "name"), maxName)
+	email := first(contexts[:], isAddress, "email", "takeover_email")
+	phone := oneLine(first(contexts[:], anything, "phone"), maxName)
+	return Customer{ID: nonEmpty(&e.userID), Name: nonEmpty(&name), Email: nonEmpty(&email), Phone: nonEmpty(&phone)}
 }
 
 // first returns the first acceptable value of any of the keys, in the order
@@ -57,11 +55,12 @@ func isAddress(s string) bool {
 	return err == nil && a.Name == "" && a.Address == s && !strings.ContainsFunc(s, isMisleading)
 }
 
-func nonEmpty(s string) *string {
-	if s == "" {
+// nonEmpty returns nil for an empty string.
+func nonEmpty(s *string) *string {
+	if *s == "" {
 		return nil
 	}
-	return &s
+	return s
 }
 
 func deref(s *string) string {

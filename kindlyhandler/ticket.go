@@ -111,6 +111,7 @@ type Source struct {
 // newTicket puts together what an event and a transcript, which may be nil,
 // tell.
 func newTicket(id uuid.UUID, received time.Time, e *event, t *transcript, transcriptError string) *Ticket {
+	inbox, page := e.inboxURL(), e.page.address()
 	ticket := &Ticket{
 		Version:         TicketVersion,
 		ID:              id,
@@ -120,19 +121,19 @@ func newTicket(id uuid.UUID, received time.Time, e *event, t *transcript, transc
 		Language:        e.language,
 		Customer:        identify(e, t),
 		OrganizationID:  e.organizationID,
-		Bot:             Bot{ID: e.botNumber, Name: nonEmpty(e.botName)},
+		Bot:             Bot{ID: e.botNumber, Name: nonEmpty(&e.botName)},
 		Context:         rawJSON(loose.Map(e.context)),
 		Attachments:     rawJSON(e.attachments),
 		Messages:        []Message{},
-		TranscriptError: nonEmpty(transcriptError),
+		TranscriptError: nonEmpty(&transcriptError),
 		Chat: Chat{
 			ID:      e.chatID,
-			URL:     nonEmpty(e.inboxURL()),
-			Source:  nonEmpty(e.source),
-			Page:    nonEmpty(e.page.address()),
+			URL:     nonEmpty(&inbox),
+			Source:  nonEmpty(&e.source),
+			Page:    nonEmpty(&page),
 			Labels:  e.labels,
-			Created: nonEmpty(e.created),
-			Updated: nonEmpty(e.updated),
+			Created: nonEmpty(&e.created),
+			Updated: nonEmpty(&e.updated),
 		},
 		Source: Source{Webhook: e.raw},
 	}
@@ -158,12 +159,12 @@ func newTicket(id uuid.UUID, received time.Time, e *event, t *transcript, transc
 // completeFrom takes from the transcript what the webhook did not say.
 func (ticket *Ticket) completeFrom(t *transcript) {
 	ticket.Source.Chat = t.raw
-	ticket.Chat.Created, ticket.Chat.Updated = nonEmpty(t.created), nonEmpty(t.updated)
+	ticket.Chat.Created, ticket.Chat.Updated = nonEmpty(&t.created), nonEmpty(&t.updated)
 	if ticket.Chat.Labels == nil {
 		ticket.Chat.Labels = t.labels
 	}
 	if ticket.Bot.Name == nil {
-		ticket.Bot.Name = nonEmpty(t.botName)
+		ticket.Bot.Name = nonEmpty(&t.botName)
 	}
 	if ticket.Language == "" {
 		ticket.Language = t.language
@@ -171,11 +172,11 @@ func (ticket *Ticket) completeFrom(t *transcript) {
 }
 
 func kindlyTicket(v gjson.Result) *KindlyTicket {
-	agent := loose.Field(v, "assigned_agent")
+	id, status := textOf(v, "id"), textOf(v, "status")
 	return &KindlyTicket{
-		ID:            nonEmpty(textOf(v, "id")),
-		Status:        nonEmpty(textOf(v, "status")),
-		AssignedAgent: rawJSON(agent.Raw),
+		ID:            nonEmpty(&id),
+		Status:        nonEmpty(&status),
+		AssignedAgent: rawJSON(loose.Field(v, "assigned_agent").Raw),
 	}
 }
 
@@ -183,12 +184,12 @@ func ticketMessages(messages []message) []Message {
 	out := make([]Message, len(messages))
 	for i := range messages {
 		m := &messages[i]
-		r := m.rendered()
+		r := m.render()
 		out[i] = Message{
-			ID:          nonEmpty(m.id),
-			Time:        nonEmpty(m.time),
+			ID:          nonEmpty(&m.id),
+			Time:        nonEmpty(&m.time),
 			Sender:      m.sender,
-			Name:        nonEmpty(m.name),
+			Name:        nonEmpty(&m.name),
 			Text:        r.Text,
 			HTML:        r.HTML,
 			Buttons:     rawJSON(m.buttons),
@@ -215,7 +216,7 @@ func subject(e *event, messages []message) string {
 	}
 	for i := range messages {
 		if messages[i].sender == SenderUser {
-			if s := oneLine(messages[i].rendered().Text, maxSubject); s != "" {
+			if s := oneLine(messages[i].render().Text, maxSubject); s != "" {
 				return s
 			}
 		}
@@ -311,9 +312,13 @@ func (ticket *Ticket) encode() ([]byte, error) {
 func (ticket *Ticket) size() int {
 	n := 1<<10 + len(ticket.Source.Webhook) + len(ticket.Source.Chat)
 	if t := ticket.Transcript; t != nil {
-		n += len(t.Text) + len(t.Markdown) + 2*len(t.HTML)
+		n += len(t.Text) + len(t.Markdown) + len(t.HTML)
 	}
-	return n + len(ticket.Messages)*200
+	for i := range ticket.Messages {
+		m := &ticket.Messages[i]
+		n += 200 + len(m.Text) + len(m.HTML) + len(m.Buttons) + len(m.Attachments)
+	}
+	return n + n/16 // for what has to be escaped
 }
 
 // rawJSON returns JSON that was checked before. Most of it is empty.

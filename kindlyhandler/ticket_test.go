@@ -164,6 +164,7 @@ func TestTicket_completedFromTranscript(t *testing.T) {
 	ticket = newTicket(exampleID, exampleReceived,
 		mustParseEvent(t, `{"chat_id":"1","exchange":{"language_code":"en"},"chat_labels":[],"bot":{"name":"B"},"context":{"name":"Ola"}}`), chat, "")
 	assert.Equal(t, "B", *ticket.Bot.Name)
+	assert.Empty(t, ticket.Chat.Labels)
 	assert.Equal(t, "en", ticket.Language)
 	assert.Equal(t, "Ola", *ticket.Customer.Name)
 	assert.Equal(t, "kari@example.no", *ticket.Customer.Email)

@@ -40,7 +40,9 @@ type message struct {
 	body        string // often HTML
 	buttons     string // JSON array
 	attachments string // JSON array
-	cache       *richtext.Rendered
+
+	rendered richtext.Rendered // see [message.render]
+	done     bool
 }
 
 // parseTranscript reads the answer of the Chat Transcript API, in either of
@@ -90,11 +92,14 @@ func parseTranscript(b []byte) (*transcript, error) {
 	return t, nil
 }
 
+// usualMessage is the length of most messages as JSON.
+const usualMessage = 240
+
 func parseMessages(v gjson.Result) []message {
 	if !v.IsArray() {
 		return nil
 	}
-	var messages []message
+	messages := make([]message, 0, 1+len(v.Raw)/usualMessage)
 	v.ForEach(func(_, m gjson.Result) bool {
 		if m.IsObject() {
 			messages = append(messages, parseMessage(m))
@@ -152,13 +157,12 @@ func senderOf(sender string, fromBot gjson.Result) string {
 	}
 }
 
-// rendered returns the message's text in the three forms of a ticket.
-func (m *message) rendered() *richtext.Rendered {
-	if m.cache == nil {
-		r := richtext.Render(m.body)
-		m.cache = &r
+// render returns the message's text in the three forms of a ticket.
+func (m *message) render() *richtext.Rendered {
+	if !m.done {
+		m.rendered, m.done = richtext.Render(m.body), true
 	}
-	return m.cache
+	return &m.rendered
 }
 
 // timestamp reads an ISO 8601 time; what is none is absent. The API writes

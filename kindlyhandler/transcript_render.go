@@ -47,9 +47,9 @@ func (w *transcriptWriter) message(m *message, customer string) {
 		w.text.WriteByte('\n')
 		w.markdown.WriteByte('\n')
 	}
-	w.heading(clock(m.at), m.who(customer))
+	w.heading(m.at, m.who(customer))
 	w.html.WriteString("<blockquote>")
-	r := m.rendered()
+	r := m.render()
 	writeLines(&w.text, r.Text, "  ")
 	writeLines(&w.markdown, r.Markdown, "> ")
 	w.html.WriteString(r.HTML)
@@ -58,19 +58,21 @@ func (w *transcriptWriter) message(m *message, customer string) {
 	w.html.WriteString("</blockquote>\n")
 }
 
-func (w *transcriptWriter) heading(when, who string) {
-	if when != "" {
-		when += " – "
+func (w *transcriptWriter) heading(at time.Time, who string) {
+	var buffer [40]byte
+	when := buffer[:0]
+	if !at.IsZero() {
+		when = at.UTC().AppendFormat(when, "2006-01-02 15:04:05 UTC – ")
 	}
-	w.text.WriteString(when)
+	w.text.Write(when)
 	w.text.WriteString(who)
 	w.text.WriteString(":\n")
 	w.markdown.WriteString("**")
-	w.markdown.WriteString(when)
+	w.markdown.Write(when)
 	w.markdown.WriteString(richtext.EscapeMarkdown(who))
 	w.markdown.WriteString(":**\n\n")
 	w.html.WriteString("<p><b>")
-	w.html.WriteString(when)
+	w.html.Write(when)
 	w.html.WriteString(richtext.EscapeHTML(who))
 	w.html.WriteString(":</b></p>\n")
 }
@@ -158,12 +160,4 @@ func (m *message) who(customer string) string {
 	default:
 		return "System"
 	}
-}
-
-// clock writes a message's time for people, in UTC.
-func clock(at time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	return at.UTC().Format("2006-01-02 15:04:05 UTC")
 }

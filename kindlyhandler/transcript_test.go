@@ -127,18 +127,18 @@ func TestMessage_who(t *testing.T) {
 
 func TestTimestamp(t *testing.T) {
 	for body, want := range map[string]string{
-		`"2017-12-20T10:18:07.912000Z"`:      "2017-12-20 10:18:07 UTC",
-		`"2017-12-20T10:18:07Z"`:             "2017-12-20 10:18:07 UTC",
-		`"2017-12-20T23:18:07.999999-05:00"`: "2017-12-21 04:18:07 UTC",
-		`"0001-01-01T00:00:00Z"`:             "",
-		`"2017-12-20"`:                       "",
-		`"2017-13-20T10:18:07Z"`:             "",
-		`1513764287`:                         "",
-		`null`:                               "",
-		`{}`:                                 "",
+		`"2017-12-20T10:18:07.912000Z"`:      "2017-12-20 10:18:07 UTC – User:\n",
+		`"2017-12-20T10:18:07Z"`:             "2017-12-20 10:18:07 UTC – User:\n",
+		`"2017-12-20T23:18:07.999999-05:00"`: "2017-12-21 04:18:07 UTC – User:\n",
+		`"0001-01-01T00:00:00Z"`:             "User:\n",
+		`"2017-12-20"`:                       "User:\n",
+		`"2017-13-20T10:18:07Z"`:             "User:\n",
+		`1513764287`:                         "User:\n",
+		`null`:                               "User:\n",
+		`{}`:                                 "User:\n",
 	} {
-		_, at := timestamp(gjson.Parse(body))
-		assert.Equal(t, want, clock(at), body)
+		m := parseMessage(gjson.Parse(`{"from_bot":false,"created":` + body + `}`))
+		assert.Equal(t, want, renderTranscript([]message{m}, "").Text, body)
 	}
 }
 

@@ -146,9 +146,9 @@ func (a *attempt) enter() error {
 		}
 	}
 	switch {
-	case a.ctx.Err() != nil: // at the same moment
+	case a.lane.dispatcher.ctx.Err() != nil: // at the same moment
 		a.lane.gate.leave()
-		return context.Cause(a.ctx)
+		return errStopped
 	case a.probe == 0 && !a.lane.worthwhile():
 		a.lane.gate.leave()
 		return errNotNow

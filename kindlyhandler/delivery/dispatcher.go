@@ -145,7 +145,8 @@ type Receipt struct {
 // Submit commits the deliveries of one webhook, makes their first attempts,
 // and waits for the first one's result, at most as long as given; it does not
 // wait where an attempt is not worth it. A wait of 0 returns when the
-// deliveries are committed. Attempts go on when Submit has returned.
+// deliveries are committed. If ctx ends, the commit fails, or the wait is over.
+// Attempts go on when Submit has returned.
 //
 // An identical webhook (the deliveries share one Key) gets the same receipt
 // while the first one waits, and a receipt of the present state later; if its
@@ -177,10 +178,10 @@ func (q *Dispatcher) Submit(ctx context.Context, deliveries []*Delivery, wait ti
 func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait time.Duration) (Receipt, error) {
 	now := q.now()
 	deadline := now.Add(wait)
-	commitCtx, cancel := context.WithTimeout(ctx, orElse(wait, commitTimeout))
+	ctx, cancel := context.WithTimeout(ctx, orElse(wait, commitTimeout))
 	defer cancel()
 
-	if receipt, err := q.repeated(commitCtx, deliveries[0].Key, deadline); err != nil || receipt.Duplicate {
+	if receipt, err := q.repeated(ctx, deliveries[0].Key, deadline); err != nil || receipt.Duplicate {
 		return receipt, err
 	}
 
@@ -195,7 +196,7 @@ func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait ti
 		}
 	}
 
-	err := q.store.Put(commitCtx, deliveries)
+	err := q.store.Put(ctx, deliveries)
 	for i, a := range firsts {
 		switch {
 		case a == nil:
@@ -209,7 +210,7 @@ func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait ti
 		}
 	}
 	if errors.Is(err, ErrDuplicate) { // at the same moment, by another process
-		receipt, failed := q.repeated(commitCtx, deliveries[0].Key, deadline)
+		receipt, failed := q.repeated(ctx, deliveries[0].Key, deadline)
 		if failed != nil || receipt.Duplicate {
 			return receipt, failed
 		}
@@ -222,18 +223,18 @@ func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait ti
 			l.poke()
 		}
 	}
-	return q.await(firsts[0], *deliveries[0], deadline), nil
+	return q.await(ctx, firsts[0], *deliveries[0], deadline), nil
 }
 
 // first prepares a first attempt, nil if none is worth it now. The caller runs
 // it.
 func (q *Dispatcher) first(d *Delivery, deadline time.Time) *attempt {
 	l := q.lane(d.Lane)
-	if l == nil || !l.worthwhile() {
+	if l == nil {
 		return nil
 	}
 	definition := l.definition.Load()
-	if definition == nil { // since a moment
+	if definition == nil || !l.worthwhile() {
 		return nil
 	}
 	a := l.begin(d, definition, firstAttempt)
@@ -270,7 +271,7 @@ func (q *Dispatcher) repeated(ctx context.Context, key Key, deadline time.Time) 
 			first = a
 		}
 	}
-	receipt := q.await(first, *found[0], deadline)
+	receipt := q.await(ctx, first, *found[0], deadline)
 	receipt.Duplicate = true
 	return receipt, nil
 }
@@ -287,18 +288,16 @@ func (q *Dispatcher) retry(d Delivery, deadline time.Time) *attempt {
 	return a
 }
 
-// await waits for an attempt, if there is one, until the deadline.
-func (q *Dispatcher) await(a *attempt, d Delivery, deadline time.Time) Receipt {
-	wait := deadline.Sub(q.now())
-	if a == nil || wait <= 0 {
+// await waits for an attempt, if there is one, until the deadline, at which ctx
+// ends.
+func (q *Dispatcher) await(ctx context.Context, a *attempt, d Delivery, deadline time.Time) Receipt {
+	if a == nil || !q.now().Before(deadline) {
 		return Receipt{Delivery: d}
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
 	case <-a.done:
 		return Receipt{Delivery: a.delivery}
-	case <-timer.C:
+	case <-ctx.Done():
 		return Receipt{Delivery: d}
 	}
 }

@@ -35,14 +35,13 @@ func (l *lane) poke() {
 
 // run makes the later attempts until the dispatcher stops.
 func (l *lane) run() {
-	timer := time.NewTimer(0)
+	timer := time.AfterFunc(0, l.poke)
 	defer timer.Stop()
 	for {
 		select {
 		case <-l.dispatcher.stopping:
 			return
 		case <-l.wake:
-		case <-timer.C:
 		}
 		if l.dispatcher.ending() { // both at once
 			return

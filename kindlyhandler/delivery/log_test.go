@@ -53,7 +53,9 @@ func TestLogOfAPause(t *testing.T) {
 
 		r.upstream.replies(always(success))
 		r.at(2 * time.Hour)
-		require.Equal(r, 1, r.logs.FilterMessage("upstream works again").Len())
+		again := r.logs.FilterMessage("upstream works again").All()
+		require.Len(r, again, 1)
+		require.Equal(r, "paused", again[0].ContextMap()["was"])
 		levels := r.levels()
 		require.Zero(r, levels[zap.WarnLevel]+levels[zap.ErrorLevel])
 	})

@@ -12,8 +12,8 @@ import (
 )
 
 // push pushes a definition of the rig's lane with an upstream of its own.
-func (r *rig) push() (u *upstream, pop func()) {
-	u = &upstream{reply: always(success)}
+func (r *rig) push(reply reply) (u *upstream, pop func()) {
+	u = &upstream{reply: reply}
 	return u, r.q.Push(map[delivery.Lane]delivery.Definition{lane: definition(u)})
 }
 
@@ -38,7 +38,7 @@ func TestPushTheNewestHolds(t *testing.T) {
 				var upstreams [3]*upstream
 				var pops [3]func()
 				for i := range 3 {
-					upstreams[i], pops[i] = r.push()
+					upstreams[i], pops[i] = r.push(always(success))
 				}
 				for _, i := range test.pops {
 					pops[i]()
@@ -163,7 +163,7 @@ func TestPushProbesAtOnce(t *testing.T) {
 				test.spoil(r)
 				r.at(8 * time.Hour) // the intervals have grown
 				r.upstream.take()
-				mended, pop := r.push()
+				mended, pop := r.push(always(success))
 				synctest.Wait()
 				require.NotEmpty(r, mended.take())
 				require.Equal(r, delivery.Delivered, r.submit(5*time.Second, r.new()).Delivery.State)
@@ -193,8 +193,7 @@ func TestPushWhileAProbeIsUnderWay(t *testing.T) {
 		r.upstream.replies(slowly(10*time.Second, unauthorized))
 		r.at(time.Minute)
 		r.attempted(first, first)
-		mended, _ := r.push()
-		mended.replies(slowly(time.Second, unauthorized))
+		mended, _ := r.push(slowly(time.Second, unauthorized))
 		r.at(10 * time.Minute)
 		// What the old configuration's probe finds is no news.
 		require.Equal(r, []time.Duration{

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -120,6 +122,12 @@ func (up *Upstream) Close() {
 func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) delivery.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, up.timeout)
 	defer cancel()
+	// net/http can repeat a request by itself: its last try may have got
+	// nowhere, but an earlier one somewhere.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
 	resp, err := up.transport.RoundTrip(up.request(ctx, id, ticket, header))
 	if err != nil {
 		return delivery.Outcome{
@@ -127,7 +135,7 @@ func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, heade
 			Stage:   delivery.StageUpstream,
 			Err:     outbound.Describe(err),
 			Down:    true,
-			Unknown: !outbound.NeverSent(err),
+			Unknown: connected.Load() || !outbound.NeverSent(err),
 		}
 	}
 	defer resp.Body.Close()

@@ -210,6 +210,28 @@ func TestSend_closedIdleConnection(t *testing.T) {
 	assert.Equal(t, delivery.Success, send(t, up, nil).Verdict)
 }
 
+// That it does so must not hide that the ticket may have arrived.
+func TestSend_closedConnectionOfAServerThatIsGone(t *testing.T) {
+	var server *httptest.Server
+	requests := 0
+	server = listen(t, func(w http.ResponseWriter, r *http.Request) {
+		if requests++; requests == 1 {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_ = server.Listener.Close()
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_ = conn.Close()
+		}
+	})
+	up := newUpstream(t, Options{URL: server.URL})
+	require.Equal(t, delivery.Success, send(t, up, nil).Verdict)
+	o := send(t, up, nil)
+	assert.EqualError(t, o.Err, "dial: connection refused")
+	assert.True(t, o.Unknown)
+}
+
 func TestSend_untrustedCertificate(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)

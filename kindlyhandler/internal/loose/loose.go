@@ -3,6 +3,7 @@
 package loose
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -42,6 +43,9 @@ func Object(b []byte) (gjson.Result, error) {
 // tooDeep tells whether JSON nests deeper than MaxNesting. Its answer about
 // text that is no JSON means nothing, but it comes without recursion.
 func tooDeep(b []byte) bool {
+	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= MaxNesting {
+		return false // as usual, and quickly counted
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {

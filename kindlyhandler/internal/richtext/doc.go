@@ -35,8 +35,9 @@
 // help desks act on them. The bidirectional embeddings, overrides and isolates
 // (U+202A to U+202E, U+2066 to U+2069) are removed, because they show text in
 // another order than it has: a URL or a name can be made to read as another
-// one, and one that is left open reorders what follows the message. Scripts
-// that run from right to left do without them. Invalid UTF-8 becomes U+FFFD.
+// one, and one that is left open reorders what follows the message. Text
+// that runs from right to left is shown so without them. Invalid UTF-8 becomes
+// U+FFFD.
 //
 // # Bounds
 //

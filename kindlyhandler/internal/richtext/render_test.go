@@ -99,6 +99,11 @@ func TestRender(t *testing.T) {
 			html:     "<ul><li>1<ul><li>2<ul><li>3<ul><li>4<br>5<br><br>6<br><br>7</li></ul>8</li></ul></li></ul></li></ul>",
 		},
 		{
+			name: "item too deep for a list", message: "<blockquote><blockquote><blockquote><blockquote>a<li>b</blockquote></br>c",
+			text: "> > > > a\n> > > > b\n> > >\n> > > c", markdown: "> > > > a\\\n> > > > b\n> > >\n> > > c",
+			html: "<blockquote><blockquote><blockquote><blockquote>a<br>b</blockquote>c</blockquote></blockquote></blockquote>",
+		},
+		{
 			name: "quotes", message: "a<blockquote>b<br>c<p>d</p><blockquote>e</blockquote></blockquote><blockquote>f</blockquote>",
 			text: "a\n\n> b\n> c\n>\n> d\n>\n> > e\n\n> f", markdown: "a\n\n> b\\\n> c\n>\n> d\n>\n> > e\n\n> f",
 			html: "a<blockquote>b<br>c<p>d</p><blockquote>e</blockquote></blockquote><blockquote>f</blockquote>",

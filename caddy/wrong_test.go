@@ -1,0 +1,279 @@
+package kindly_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/stretchr/testify/require"
+)
+
+// theSecret must never be in an error.
+const theSecret = "s3cr3t-b3hind-a-l0ck"
+
+// good is what a webhook needs; line 3 of the Caddyfile is the one after it.
+const good = "secret " + theSecret + "; api_key key-" + theSecret + "; upstream https://helpdesk.example.com/tickets"
+
+// webhook returns a Caddyfile with a webhook named shop. Its first
+// subdirective is on line 3. A semicolon ends a line.
+func webhook(subdirectives string) string {
+	var b strings.Builder
+	b.WriteString("http://localhost:8080 {\n\tkindly_webhook /kindly shop {\n")
+	for line := range strings.SplitSeq(subdirectives, ";") {
+		b.WriteString("\t\t" + strings.TrimSpace(line) + "\n")
+	}
+	b.WriteString("\t}\n}\n")
+	return b.String()
+}
+
+// validate does what `caddy validate` does with a Caddyfile.
+func validate(t *testing.T, caddyfile string) error {
+	t.Helper()
+	adapted, _, err := adapt([]byte(caddyfile))
+	if err != nil {
+		return err
+	}
+	return caddy.Validate(quiet(t, adapted))
+}
+
+// quiet decodes a configuration, and makes it leave no traces.
+func quiet(t *testing.T, adapted []byte) *caddy.Config {
+	t.Helper()
+	var config caddy.Config
+	require.NoError(t, json.Unmarshal(adapted, &config))
+	no := false
+	config.Admin = &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}
+	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+		"default": {BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output":"discard"}`)}},
+	}}
+	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": t.TempDir()})
+	require.NoError(t, err)
+	config.StorageRaw = storage
+	return &config
+}
+
+// requireWrong fails unless a Caddyfile is refused with the words that the
+// operator needs, and without the secret.
+func requireWrong(t *testing.T, caddyfile, want string) {
+	t.Helper()
+	err := validate(t, caddyfile)
+	require.ErrorContains(t, err, want)
+	require.NotContains(t, err.Error(), theSecret)
+}
+
+func TestGoodConfiguration(t *testing.T) {
+	require.NoError(t, validate(t, webhook(good)))
+}
+
+// TestWrongSyntax has what the adapter refuses: it names file and line.
+func TestWrongSyntax(t *testing.T) {
+	const upstream = "upstream https://helpdesk.example.com {; "
+	for name, c := range map[string]struct{ webhook, want string }{
+		"no value for a secret":            {"secret", "secret has no value: write `secret <secret...>`, at Caddyfile:3"},
+		"unset variable as a secret":       {"secret {$UNSET_VARIABLE}", "secret has no value: write `secret <secret...>`, at Caddyfile:3"},
+		"empty secret":                     {`secret ""`, "secret has no value: write `secret <secret...>`, at Caddyfile:3"},
+		"empty secret beside another":      {"secret " + theSecret + ` ""`, "secret has no value: write `secret <secret...>`, at Caddyfile:3"},
+		"no value for the token":           {"verify_token", "verify_token has no value: write `verify_token <token>`, at Caddyfile:3"},
+		"two tokens":                       {"verify_token " + theSecret + " " + theSecret, "wrong arguments of verify_token: write `verify_token <token>`, at Caddyfile:3"},
+		"a second token":                   {"verify_token " + theSecret + "; verify_token " + theSecret, "verify_token is there twice, at Caddyfile:4"},
+		"no value for the key":             {good + "; api_key", "api_key is there twice, at Caddyfile:6"},
+		"empty key":                        {`api_key ""`, "api_key has no value: write `api_key <key>`, at Caddyfile:3"},
+		"two keys":                         {"api_key " + theSecret + " b", "wrong arguments of api_key: write `api_key <key>`, at Caddyfile:3"},
+		"no value for events":              {"events", "events has no value: write `events <pattern...>`, at Caddyfile:3"},
+		"no value for ignore_source":       {"ignore_source", "ignore_source has no value: write `ignore_source <source...>`, at Caddyfile:3"},
+		"no value for exchange_slug":       {"exchange_slug", "exchange_slug has no value: write `exchange_slug <slug>`, at Caddyfile:3"},
+		"a third argument":                 {"new_context a b c", "wrong arguments of new_context: write `new_context <key> <value>`, at Caddyfile:3"},
+		"a context key again":              {"new_context a b; new_context a c", "new_context a is there twice, at Caddyfile:4"},
+		"unknown":                          {"secrets " + theSecret, `unknown subdirective "secrets": kindly_webhook has secret, verify_token, max_body,`},
+		"place of unknown":                 {good + "; foo", ", exchange_slug, at Caddyfile:6"},
+		"not yet: encryption_key":          {"encryption_key k", `unknown subdirective "encryption_key": kindly_webhook has secret,`},
+		"not yet: retry":                   {"retry {; max_elapsed 1h; }", `unknown subdirective "retry": kindly_webhook has secret,`},
+		"not yet: button":                  {"button a b c", `unknown subdirective "button": kindly_webhook has secret,`},
+		"not yet: redact":                  {"redact ssn", `unknown subdirective "redact": kindly_webhook has secret,`},
+		"not yet: chat_auth":               {"chat_auth key.pem", `unknown subdirective "chat_auth": kindly_webhook has secret,`},
+		"size without a number":            {"max_body large", "max_body \"large\" is not a size: write a number and a unit, such as 512KiB or 4MiB, at Caddyfile:3"},
+		"size of nothing":                  {"max_body 0", "max_body \"0\" is not a size: write a number and a unit, such as 512KiB or 4MiB, at Caddyfile:3"},
+		"negative size":                    {"max_body -1MiB", "max_body \"-1MiB\" is not a size: write a number and a unit, such as 512KiB or 4MiB, at Caddyfile:3"},
+		"two sizes":                        {"max_body 1 MiB", "wrong arguments of max_body: write `max_body <size>`, at Caddyfile:3"},
+		"duration without a unit":          {"respond_within 5", "respond_within \"5\" is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h, at Caddyfile:3"},
+		"negative duration":                {"respond_within -5s", "respond_within \"-5s\" is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h, at Caddyfile:3"},
+		"no duration":                      {"respond_within", "wrong arguments of respond_within: write `respond_within <duration>`, at Caddyfile:3"},
+		"a second duration":                {"respond_within 0; respond_within 5s", "respond_within is there twice, at Caddyfile:4"},
+		"no dedupe window":                 {"dedupe", "wrong arguments of dedupe: write `dedupe <window>|off`, at Caddyfile:3"},
+		"two dedupe windows":               {"dedupe off off", "wrong arguments of dedupe: write `dedupe <window>|off`, at Caddyfile:3"},
+		"dedupe window of nothing":         {"dedupe 0s", "dedupe needs a window longer than 0; to turn it off, write `dedupe off`, at Caddyfile:3"},
+		"dedupe is no duration":            {"dedupe soon", "dedupe \"soon\" is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h, at Caddyfile:3"},
+		"no text":                          {"reply", "wrong arguments of reply: write `reply [<language>] \"<text>\"`, at Caddyfile:3"},
+		"text without quotation marks":     {"reply_pending Thank you very much", "wrong arguments of reply_pending: write `reply_pending [<language>] \"<text>\"`, at Caddyfile:3"},
+		"bad language":                     {`reply_failed norsk "Beklager."`, "\"norsk\" is not a language such as nb or pt-BR: write `reply_failed [<language>] \"<text>\"`, with the text in quotation marks, at Caddyfile:3"},
+		"a language again":                 {`reply nb A; reply nb B`, "reply is there twice for the same language, at Caddyfile:4"},
+		"transcript: bad argument":         {"transcript none", "unexpected argument \"none\": write `transcript off`, or `transcript { … }`, at Caddyfile:3"},
+		"transcript: off with a block":     {"transcript off {; timeout 5s; }", "`transcript off` takes no block, at Caddyfile:4"},
+		"transcript: a second one":         {"transcript off; transcript {; timeout 5s; }", "transcript is there twice, at Caddyfile:4"},
+		"transcript: unknown":              {"transcript {; retry 5; }", `unknown subdirective "retry": transcript has api, timeout, max_size, transport, at Caddyfile:4`},
+		"transcript: no URL":               {"transcript {; api; }", "api has no value: write `api <base URL>`, at Caddyfile:4"},
+		"transcript: URL without scheme":   {"transcript {; api bot.kindly.ai; }", "the URL of api has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:4"},
+		"transcript: timeout of nothing":   {"transcript {; timeout 0; }", "timeout must be longer than 0, at Caddyfile:4"},
+		"transcript: bad size":             {"transcript {; max_size 1XB; }", "max_size \"1XB\" is not a size: write a number and a unit, such as 512KiB or 4MiB, at Caddyfile:4"},
+		"transcript: transport unnamed":    {"transcript {; transport; }", "wrong arguments of transport: write `transport http { … }`, at Caddyfile:4"},
+		"upstream: no URL":                 {"upstream", "upstream has no value: write `upstream <URL> { … }`, at Caddyfile:3"},
+		"upstream: unset variable":         {"upstream {$UNSET_VARIABLE} {; name a; }", "upstream has no value: write `upstream <URL> { … }`, at Caddyfile:3"},
+		"upstream: two URLs":               {"upstream https://a.example https://b.example", "wrong arguments of upstream: write `upstream <URL> { … }`, at Caddyfile:3"},
+		"upstream: URL without scheme":     {"upstream helpdesk.example.com/tickets", "the URL of upstream has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:3"},
+		"upstream: URL with another":       {"upstream ftp://helpdesk.example.com", "the URL of upstream has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:3"},
+		"upstream: URL without host":       {"upstream https:///tickets", "the URL of upstream has no host; write an absolute URL such as https://helpdesk.example.com/tickets, at Caddyfile:3"},
+		"upstream: unknown":                {upstream + "foo bar; }", `unknown subdirective "foo": upstream has name, method, header, timeout, concurrency, transport, at Caddyfile:4`},
+		"upstream: not yet body":           {upstream + "body .; }", `unknown subdirective "body": upstream has name, method,`},
+		"upstream: not yet success":        {upstream + "success 200; }", `unknown subdirective "success": upstream has name, method,`},
+		"upstream: not yet sign":           {upstream + "sign " + theSecret + "; }", `unknown subdirective "sign": upstream has name, method,`},
+		"upstream: not yet oauth2":         {upstream + "oauth2 a b " + theSecret + "; }", `unknown subdirective "oauth2": upstream has name, method,`},
+		"upstream: not yet rate":           {upstream + "rate 10/s; }", `unknown subdirective "rate": upstream has name, method,`},
+		"upstream: header without a value": {upstream + "header Authorization; }", "wrong arguments of header: write `header <field> <value>`, at Caddyfile:4"},
+		"upstream: header of three":        {upstream + "header Authorization Bearer " + theSecret + "; }", "wrong arguments of header: write `header <field> <value>`, at Caddyfile:4"},
+		"upstream: name missing":           {upstream + "name; }", "name has no value: write `name <label>`, at Caddyfile:4"},
+		"upstream: two methods":            {upstream + "method POST PUT; }", "wrong arguments of method: write `method <method>`, at Caddyfile:4"},
+		"upstream: timeout without unit":   {upstream + "timeout 15; }", "timeout \"15\" is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h, at Caddyfile:4"},
+		"upstream: no concurrency":         {upstream + "concurrency 0; }", "concurrency \"0\" is not a number of requests: write a whole number from 1, at Caddyfile:4"},
+		"upstream: bad concurrency":        {upstream + "concurrency many; }", "concurrency \"many\" is not a number of requests: write a whole number from 1, at Caddyfile:4"},
+		"upstream: other transport":        {upstream + "transport fastcgi; }", "wrong arguments of transport: write `transport http { … }`, at Caddyfile:4"},
+		"upstream: transport again":        {upstream + "transport http; transport http; }", "transport is there twice, at Caddyfile:5"},
+		"upstream: in its transport":       {upstream + "transport http {; foo; }; }", "unrecognized subdirective foo, at Caddyfile:5"},
+	} {
+		t.Run(name, func(t *testing.T) { requireWrong(t, webhook(c.webhook), c.want) })
+	}
+}
+
+// TestWrongElsewhere has what is wrong around a webhook's block.
+func TestWrongElsewhere(t *testing.T) {
+	for name, c := range map[string]struct{ caddyfile, want string }{
+		"two names": {
+			"http://localhost:8080 {\n\tkindly_webhook /kindly shop " + theSecret + "\n}\n",
+			"wrong arguments of kindly_webhook: write `kindly_webhook [<matcher>] [<name>] { … }`, with a matcher that begins with / or @, at Caddyfile:2",
+		},
+		"path that is none": {
+			"http://localhost:8080 {\n\tkindly_webhook kindly shop {\n\t}\n}\n",
+			"wrong arguments of kindly_webhook: write `kindly_webhook [<matcher>] [<name>] { … }`, with a matcher that begins with / or @, at Caddyfile:2",
+		},
+		"unknown global option": {
+			"{\n\tkindly {\n\t\tstore bolt\n\t}\n}\n",
+			`unknown subdirective "store": the global option kindly has grace_period, at Caddyfile:3`,
+		},
+		"global option with an argument": {
+			"{\n\tkindly on\n}\n",
+			"unexpected argument \"on\": write `kindly { … }`, at Caddyfile:2",
+		},
+		"global option twice": {
+			"{\n\tkindly {\n\t}\n\tkindly {\n\t}\n}\n",
+			"the global option kindly is there twice: put everything into one block, at Caddyfile:4",
+		},
+		"grace period of nothing": {
+			"{\n\tkindly {\n\t\tgrace_period 0\n\t}\n}\n",
+			"grace_period must be longer than 0, at Caddyfile:3",
+		},
+	} {
+		t.Run(name, func(t *testing.T) { requireWrong(t, c.caddyfile, c.want) })
+	}
+}
+
+// TestWrongConfiguration has what is refused only when the configuration is
+// provisioned: the message names webhook, upstream and field.
+func TestWrongConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	missing := filepath.Join(dir, "missing")
+	t.Setenv("KINDLY_TEST_EMPTY", "")
+
+	const (
+		shop     = `kindly_webhook "shop": `
+		rest     = "; transcript off; upstream https://helpdesk.example.com"
+		upstream = "secret " + theSecret + "; transcript off; upstream https://helpdesk.example.com {; "
+	)
+	for name, c := range map[string]struct{ webhook, want string }{
+		"no secret":                       {"api_key key" + rest, shop + "secret is missing: write the one that signs the webhooks (Kindly: Settings › General › Security › Webhook HMAC)"},
+		"secret in no variable":           {"secret {env.KINDLY_TEST_UNSET}" + rest, shop + "secret: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"secret in an empty variable":     {"secret {env.KINDLY_TEST_EMPTY}" + rest, shop + "secret: placeholder {env.KINDLY_TEST_EMPTY} has no value: set it before Caddy starts"},
+		"secret partly in no variable":    {"secret " + theSecret + "{env.KINDLY_TEST_UNSET}" + rest, shop + "secret: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"second secret in no variable":    {"secret " + theSecret + " {env.KINDLY_TEST_UNSET}" + rest, shop + "secret: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"secret in no file":               {"secret {file." + missing + "}" + rest, shop + "secret: placeholder {file." + missing + "} has no value: set it before Caddy starts"},
+		"secret in an empty file":         {"secret {file." + empty + "}" + rest, shop + "secret: placeholder {file." + empty + "} has no value: set it before Caddy starts"},
+		"braces in a secret":              {`secret "` + theSecret + `{x}y"` + rest, shop + `secret has braces that are no placeholder: write a literal brace as \{`},
+		"token in no variable":            {"secret " + theSecret + "; verify_token {env.KINDLY_TEST_UNSET}" + rest, shop + "verify_token: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"no key":                          {"secret " + theSecret + "; upstream https://helpdesk.example.com", shop + "api_key is missing: write the API key with the scope \"Read chats\" (Kindly: Connect › API Keys), or `transcript off`"},
+		"key in no variable":              {"secret " + theSecret + "; api_key {env.KINDLY_TEST_UNSET}; upstream https://helpdesk.example.com", shop + "api_key: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"key in the clear":                {good + "; transcript {; api http://bot.example.com; }", shop + "transcript api: http would send the API key in the clear; write https, or the address of a loopback interface"},
+		"API in no variable":              {good + "; transcript {; api {env.KINDLY_TEST_UNSET}; }", shop + "transcript api: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"API with a query":                {good + "; transcript {; api https://bot.example.com/?key=" + theSecret + "; }", shop + "transcript api is a base URL: leave out user, query and fragment"},
+		"transport of transcripts":        {good + "; transcript {; transport http {; proxy_protocol v2; }; }", shop + "transcript: transport: proxy_protocol only works in a reverse_proxy: leave it out"},
+		"events without a pattern":        {good + "; events ticket.[", shop + `events: "ticket.[" is not a pattern: write the name of an event`},
+		"request placeholder in a reply":  {good + `; reply "{http.request.host}"`, shop + "reply: placeholder {http.request.host} is about an HTTP request, and there is none when a delivery is retried; use a {kindly.*} placeholder"},
+		"request placeholder, short":      {good + `; reply_failed "{host}"`, shop + "reply_failed: placeholder {http.request.host} is about an HTTP request"},
+		"unknown placeholder":             {good + `; reply_pending nb "{kindly.ticket.nr}"`, shop + "reply_pending: unknown placeholder {kindly.ticket.nr}; there are {kindly.bot.id}, {kindly.chat.id}"},
+		"unknown placeholder in context":  {good + "; new_context ticket {kindly.nr}", shop + "new_context ticket: unknown placeholder {kindly.nr}; there are"},
+		"unknown placeholder in slug":     {good + "; exchange_slug {kindly.nr}", shop + "exchange_slug: unknown placeholder {kindly.nr}; there are"},
+		"upstream: URL in no variable":    {"secret s; transcript off; upstream {env.KINDLY_TEST_UNSET} {; name crm; }", shop + `upstream "crm": url: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts`},
+		"upstream: URL with braces":       {"secret s; transcript off; upstream https://helpdesk.example.com/{id}", shop + `upstream "default": url has braces that are no placeholder: write a literal brace as \{`},
+		"upstream: name":                  {upstream + "name -crm; }", shop + `upstream: name "-crm" is not valid: write a letter or a digit, then up to 62 letters, digits, dots, underscores or hyphens`},
+		"upstream: same name":             {upstream + "name crm; }; upstream https://crm.example.com {; name crm; }", shop + `upstream "crm": another upstream of this webhook has the same name; write a name for each`},
+		"upstream: both without a name":   {good + "; upstream https://crm.example.com", shop + `upstream "default": another upstream of this webhook has the same name; write a name for each`},
+		"upstream: method":                {upstream + `method "P OST"; }`, shop + `upstream "default": method "P OST" is not one: write POST, PUT or PATCH`},
+		"upstream: header in no variable": {upstream + `header Authorization "Bearer {env.KINDLY_TEST_UNSET}"; }`, shop + `upstream "default": header Authorization: placeholder {env.KINDLY_TEST_UNSET} has no value; set it before`},
+		"upstream: header in no file":     {upstream + "header Authorization {file." + missing + "}; }", shop + `upstream "default": header Authorization: placeholder {file.` + missing + `} has no value; set it before`},
+		"upstream: request placeholder":   {upstream + "header X-Host {host}; }", shop + `upstream "default": header X-Host: placeholder {http.request.host} is about an HTTP request`},
+		"upstream: header that is ours":   {upstream + "header Idempotency-Key " + theSecret + "; }", shop + `upstream "default": header "Idempotency-Key" cannot be set`},
+		"upstream: transport":             {upstream + "name crm; transport http {; versions 7; }; }", shop + `upstream "crm": transport: loading module 'http':`},
+		"middleware: dedupe":              {"secret s; transcript off; dedupe off", shop + "dedupe has no effect without an upstream: add one, or leave it out"},
+		"middleware: ignore_source":       {"secret s; transcript off; ignore_source test", shop + "ignore_source has no effect without an upstream: add one, or leave it out"},
+		"middleware: respond_within":      {"secret s; transcript off; respond_within 5s", shop + "respond_within has no effect without an upstream: add one, or leave it out"},
+		"middleware: reply":               {"secret s; transcript off; reply a", shop + "reply has no effect without an upstream: add one, or leave it out"},
+		"middleware: reply_pending":       {"secret s; transcript off; reply_pending a", shop + "reply_pending has no effect without an upstream: add one, or leave it out"},
+		"middleware: reply_failed":        {"secret s; transcript off; reply_failed a", shop + "reply_failed has no effect without an upstream: add one, or leave it out"},
+		"middleware: new_context":         {"secret s; transcript off; new_context a b", shop + "new_context has no effect without an upstream: add one, or leave it out"},
+		"middleware: exchange_slug":       {"secret s; transcript off; exchange_slug a", shop + "exchange_slug has no effect without an upstream: add one, or leave it out"},
+		"middleware: no secret":           {"transcript off", shop + "secret is missing: write the one that signs the webhooks"},
+	} {
+		t.Run(name, func(t *testing.T) { requireWrong(t, webhook(c.webhook), c.want) })
+	}
+}
+
+func TestWrongName(t *testing.T) {
+	for _, name := range []string{"-shop", `"my shop"`, "shop/1", strings.Repeat("a", 64), "ø"} {
+		caddyfile := "http://localhost:8080 {\n\tkindly_webhook /kindly " + name + " {\n\t\tsecret s\n\t\ttranscript off\n\t\tupstream https://helpdesk.example.com\n\t}\n}\n"
+		requireWrong(t, caddyfile, fmt.Sprintf("kindly_webhook %q: name %[1]q is not valid: write a letter or a digit, then up to 62 letters, digits, dots, underscores or hyphens", strings.Trim(name, `"`)))
+	}
+}
+
+// TestWrongJSON has what no Caddyfile can say.
+func TestWrongJSON(t *testing.T) {
+	const secret = `"secrets": ["` + theSecret + `"], "transcript": {"off": true}`
+	for name, c := range map[string]struct{ handler, want string }{
+		"empty secret":           {`"secrets": [""], "transcript": {"off": true}`, `kindly_webhook "default": secret is empty`},
+		"unknown field":          {secret + `, "retry": {}`, `unknown field "retry"`},
+		"negative max_body":      {secret + `, "max_body": -1`, `kindly_webhook "default": max_body is negative: write a size such as 4MiB`},
+		"negative respond":       {secret + `, "upstreams": [{"url": "https://a.example"}], "respond_within": -1`, `kindly_webhook "default": respond_within is negative: write a duration such as 5s`},
+		"upstream without URL":   {secret + `, "upstreams": [{}]`, `kindly_webhook "default": upstream "default": url is empty; write an absolute URL`},
+		"upstream is null":       {secret + `, "upstreams": [null]`, `kindly_webhook "default": upstreams: number 1 is null: write an object with a url, or leave it out`},
+		"negative timeout":       {secret + `, "upstreams": [{"url": "https://a.example", "timeout": -1}]`, `kindly_webhook "default": upstream "default": concurrency and timeout cannot be negative`},
+		"other transport":        {secret + `, "upstreams": [{"url": "https://a.example", "transport": {"protocol": "fastcgi"}}]`, "kindly_webhook \"default\": upstream \"default\": transport: its protocol only works in a reverse_proxy: write `http`"},
+		"bad language":           {secret + `, "upstreams": [{"url": "https://a.example"}], "reply": {"norsk": "a"}`, `kindly_webhook "default": reply: "norsk" is not a language tag such as nb or pt-BR`},
+		"transcript size":        {`"secrets": ["s"], "api_key": "` + theSecret + `", "transcript": {"max_size": -1}`, `kindly_webhook "default": transcript: timeout and max_size cannot be negative`},
+		"key with a line's end":  {`"secrets": ["s"], "api_key": "` + theSecret + `\n"`, `kindly_webhook "default": api_key has characters that no header can carry`},
+		"a secret in a URL":      {secret + `, "upstreams": [{"url": "https://user:` + theSecret + `/@a.example"}]`, `kindly_webhook "default": upstream "default": url is not a URL`},
+		"a secret in no address": {secret + `, "upstreams": [{"url": "https://` + theSecret + `%zz.example"}]`, `kindly_webhook "default": upstream "default": url is not a URL`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := `{"apps": {"http": {"servers": {"srv0": {"listen": ["127.0.0.1:8080"], "routes": [
+				{"handle": [{"handler": "kindly_webhook", ` + c.handler + `}]}
+			]}}}}}`
+			err := caddy.Validate(quiet(t, []byte(config)))
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), theSecret)
+		})
+	}
+	err := caddy.Validate(quiet(t, []byte(`{"apps": {"kindly": {"grace_period": -1}}}`)))
+	require.ErrorContains(t, err, "kindly: grace_period is negative: write a duration such as 10s")
+}
