@@ -11,9 +11,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/stretchr/testify/require"
-
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "write what the tests get into their golden files")

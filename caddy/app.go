@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -93,9 +94,7 @@ func (a *App) Start() error {
 	})
 	lanes := make(map[delivery.Lane]delivery.Definition)
 	for _, h := range a.webhooks {
-		for name, definition := range h.handler.Lanes() {
-			lanes[name] = definition
-		}
+		maps.Copy(lanes, h.handler.Lanes())
 	}
 	a.pop = runtime.dispatcher.Push(lanes)
 	for _, h := range a.webhooks {

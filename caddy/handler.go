@@ -71,7 +71,8 @@ func init() {
 //
 // Values are put in once: what a visitor wrote is never expanded again. Kindly
 // shows replies as HTML, so values in them are escaped; those in `new_context`
-// are not. A literal brace is written `\{`.
+// are not. In headers, and for the next handler, control characters in them
+// become spaces. A literal brace is written `\{`.
 type Handler struct {
 	// A label for this webhook's deliveries, logs and metrics: a letter or a
 	// digit, then up to 62 letters, digits, dots, underscores or hyphens.
@@ -265,20 +266,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return httpError(err)
 		}
 		replacer := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		replacer.Map(func(name string) (any, bool) { return prepared.Placeholder(name) })
+		replacer.Map(func(name string) (any, bool) {
+			value, ok := prepared.Placeholder(name)
+			return oneLine(value), ok
+		})
 		return next.ServeHTTP(w, r)
 	}
 	h.app.wait(r.Context(), h.patient)
 	return httpError(h.handler.Serve(w, r))
 }
 
-// httpError makes a refusal one that Caddy's error routes understand.
+// httpError makes a refusal one that Caddy's error routes understand. What
+// strangers cause goes without the error's id and stack trace, which cost as
+// much as the check of their signature; our own log has the reason.
 func httpError(err error) error {
-	var refused *kindlyhandler.Error
-	if errors.As(err, &refused) {
+	refused, ok := errors.AsType[*kindlyhandler.Error](err)
+	switch {
+	case !ok:
+		return err
+	case refused.Status < http.StatusInternalServerError:
+		return caddyhttp.HandlerError{StatusCode: refused.Status, Err: refused}
+	default:
 		return caddyhttp.Error(refused.Status, refused)
 	}
-	return err
 }
 
 // MarshalLogObject implements [zapcore.ObjectMarshaler]: Caddy logs handlers

@@ -2,6 +2,7 @@ package kindly
 
 import (
 	"context"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -64,7 +65,7 @@ func (currentLog) Enabled(level zapcore.Level) bool { return caddy.Log().Core().
 
 // With implements [zapcore.Core].
 func (c currentLog) With(fields []zapcore.Field) zapcore.Core {
-	return currentLog{append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+	return currentLog{append(slices.Clip(c.fields), fields...)}
 }
 
 // Check implements [zapcore.Core]. It leaves the writing to the core of the

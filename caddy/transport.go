@@ -66,8 +66,7 @@ func (o outsideProxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		},
 	})
 	resp, err := o.transport.RoundTrip(r.WithContext(ctx))
-	var dial reverseproxy.DialError // hides what it is about
-	if errors.As(err, &dial) {
+	if _, ok := errors.AsType[reverseproxy.DialError](err); ok { // hides what it is about
 		if cause := failed.Load(); cause != nil {
 			err = *cause
 		}

@@ -91,8 +91,7 @@ func ExampleHandler_Prepare() {
 
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		prepared, err := handler.Prepare(w, r)
-		var refused *kindlyhandler.Error
-		if errors.As(err, &refused) {
+		if refused, ok := errors.AsType[*kindlyhandler.Error](err); ok {
 			http.Error(w, refused.Error(), refused.Status)
 			return
 		}

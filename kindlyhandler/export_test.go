@@ -12,7 +12,8 @@ func BytesHeld() int64 { return unreadBodies.Taken() + transcriptsInMemory.Taken
 
 // HoldUnread takes all of the budget for unread bodies, HoldTranscripts all of
 // that for transcripts.
-func HoldUnread() (release func(), err error)      { return hold(unreadBodies, maxUnread) }
+func HoldUnread() (release func(), err error) { return hold(unreadBodies, maxUnread) }
+
 func HoldTranscripts() (release func(), err error) { return hold(transcriptsInMemory, maxTranscripts) }
 
 func hold(budget *outbound.Budget, n int64) (release func(), err error) {

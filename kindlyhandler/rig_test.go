@@ -127,7 +127,7 @@ func (r *rig) checkLogs() {
 		line, err := encoder.EncodeEntry(entry.Entry, entry.Context)
 		require.NoError(r.t, err)
 		for _, hidden := range []string{
-			"s3cr3t", private, "me@example.com", "create ticket", "10045", "What is your email", "talk with a human", "carl@example.com",
+			"s3cr3t", private, "me@example.com", "create ticket", "order_number", "What is your email", "talk with a human", "carl@example.com",
 		} {
 			assert.NotContains(r.t, strings.ToLower(line.String()), strings.ToLower(hidden))
 		}

@@ -28,7 +28,7 @@ const (
 type Lookup func(name string) (value string, known bool)
 
 // template is an operator's text with placeholders in braces. A backslash
-// before a brace takes its meaning away. Values are put in in one pass, so
+// before a brace takes its meaning away. Values are put in at once, so
 // that what a stranger wrote is never expanded.
 type template struct {
 	parts  []part

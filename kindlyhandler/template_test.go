@@ -116,7 +116,7 @@ func TestTemplate_requireValues(t *testing.T) {
 	}
 }
 
-// FuzzTemplate checks that values go in in one pass: each placeholder's value
+// FuzzTemplate checks that values go in at once: each placeholder's value
 // is there as it is, and nothing of it is understood as a placeholder.
 func FuzzTemplate(f *testing.F) {
 	f.Add("a {kindly.message} b {kindly.context.x}{env.SET} \\{ {} }", "{kindly.event}")

@@ -58,7 +58,7 @@ func run(t *testing.T, env []string, binary string, args ...string) *process {
 		close(p.exited)
 	}()
 	t.Cleanup(func() {
-		p.stop(syscall.SIGTERM)
+		p.stop(terminate)
 		printed := p.out.String()
 		for _, wrong := range []string{"DATA RACE", "panic"} {
 			if strings.Contains(printed, wrong) {
@@ -66,7 +66,7 @@ func run(t *testing.T, env []string, binary string, args ...string) *process {
 			}
 		}
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", binary, printed)
+			t.Logf("%s printed last:\n%s", binary, printed[max(0, len(printed)-10_000):])
 		}
 	})
 	return p
@@ -113,7 +113,7 @@ func (p *process) running() {
 	p.t.Helper()
 	select {
 	case <-p.exited:
-		p.t.Fatalf("%s has ended:\n%s", p.cmd.Path, p.out.String())
+		p.t.Fatalf("%s has ended", p.cmd.Path)
 	default:
 	}
 }
@@ -159,3 +159,6 @@ func within(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// terminate is the signal that asks a process to end.
+const terminate = syscall.SIGTERM

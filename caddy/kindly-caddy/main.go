@@ -4,9 +4,9 @@ package main
 
 import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-kindly/caddy-kindly"
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
 func main() {

@@ -75,7 +75,6 @@ func (a *attempt) run() {
 	switch {
 	case a.refused != nil: // as if it had never begun
 	case a.deferred:
-		a.lane.health.noProbe(a.probe)
 		a.lane.dispatcher.save(&a.delivery)
 	default:
 		a.settle(outcome, started, took)
@@ -114,13 +113,9 @@ func (a *attempt) logPanic(r any) {
 // waits for the commit and for a place at the gate.
 func (a *attempt) proceed() error {
 	if a.committed != nil {
-		select {
-		case <-a.committed:
-			if a.refused != nil {
-				return a.refused
-			}
-		case <-a.ctx.Done():
-			return context.Cause(a.ctx)
+		<-a.committed
+		if a.refused != nil {
+			return a.refused
 		}
 	}
 	if err := a.enter(); err != nil {

@@ -100,11 +100,16 @@ func TestFirstAttemptThatFindsNoPlaceInTime(t *testing.T) {
 		synctest.Wait()
 		require.Zero(r, r.stored(late).Tries, "it has not been attempted")
 
+		r.at(8 * time.Second)
+		next := r.new()
+		go r.submit(5*time.Second, next)
 		r.at(10*time.Second - 1)
 		r.attempted(occupant)
 		r.at(10 * time.Second)
-		r.attempted(late)
+		r.attempted(next) // for which somebody waits
 		r.at(20 * time.Second)
+		r.attempted(late)
+		r.at(30 * time.Second)
 		r.is(delivery.Delivered, late)
 		require.Equal(r, 1, r.stored(late).Tries)
 	})

@@ -29,23 +29,26 @@ func TestGateGivesBackWhatIsNotTaken(t *testing.T) {
 
 // Whoever gives up at the moment in which he is admitted passes the place on.
 func TestGateLosesNoPlace(t *testing.T) {
-	for range 1000 {
+	synctest.Test(t, func(t *testing.T) {
 		var g gate
 		g.setLimit(1)
 		require.True(t, g.tryEnter())
-		ctx, cancel := context.WithCancel(t.Context())
-		gaveUp, patient := make(chan error), make(chan error)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gaveUp, patient := make(chan error, 1), make(chan error, 1)
 		go func() { gaveUp <- g.enter(ctx, firstAttempt) }()
 		go func() { patient <- g.enter(t.Context(), laterAttempt) }()
-		go cancel()
-		g.leave()
-		if <-gaveUp == nil {
-			g.leave()
-		}
+		synctest.Wait()
+
+		g.mu.Lock()
+		cancel(errStopped)
+		g.in-- // leave, before he who gives up gets hold of the lock
+		g.admit()
+		g.mu.Unlock()
+		require.ErrorIs(t, <-gaveUp, errStopped)
 		require.NoError(t, <-patient)
 		g.leave()
 		require.Zero(t, g.in)
-	}
+	})
 }
 
 func TestGateAdmitsInOrder(t *testing.T) {

@@ -119,11 +119,12 @@ func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (
 			h.heldUntil = until
 		}
 	}
-	if o.Verdict == Refused {
-		o.Verdict = h.refusal(d, o.Status)
-	} else if o.Verdict == Success {
+	if o.Verdict == Success {
 		h.refused = h.refused[:0]
 		h.lastSuccess = now
+	}
+	if o.Verdict == Refused {
+		o.Verdict = h.refusal(d, o.Status)
 	}
 	switch {
 	case o.Verdict == Misconfigured:
@@ -131,7 +132,7 @@ func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (
 		h.worsen(paused, probed, now, pauseMinInterval, pauseMaxInterval)
 	case o.Down:
 		h.failures++
-		if h.condition == open || h.failures >= breakerThreshold {
+		if h.failures >= breakerThreshold {
 			h.worsen(open, probed, now, breakerMinInterval, breakerMaxInterval)
 		} else if h.condition == paused {
 			h.worsen(paused, probed, now, pauseMinInterval, pauseMaxInterval)

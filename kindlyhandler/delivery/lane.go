@@ -79,7 +79,6 @@ func (l *lane) dispatch() time.Time {
 	for i, d := range due {
 		a := l.begin(d, definition, laterAttempt)
 		if a == nil { // the dispatcher stops
-			l.health.noProbe(probe)
 			for _, d := range due[i:] {
 				l.dispatcher.save(d)
 			}

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,19 @@ func TestOrderWhileAnAttemptIsUnderWay(t *testing.T) {
 		require.Equal(r, []time.Duration{10 * time.Second}, r.upstream.times(r.start))
 		r.at(20 * time.Second)
 		r.is(delivery.Delivered, first, second)
+	})
+}
+
+func TestOrderWithASlowTranscript(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(after(time.Hour, unavailable)))
+		r.submit(5*time.Second, r.inChat("chat"))
+		r.upstream.fetches(func(context.Context, *delivery.Delivery) *delivery.Outcome {
+			time.Sleep(3 * time.Second) // whatever its context says
+			return nil
+		})
+		r.submit(5*time.Second, r.inChat("chat"))
+		require.Zero(r, r.now(), "nobody waits for what is held back")
 	})
 }
 

@@ -110,6 +110,21 @@ func TestPauseBecomesAnOutage(t *testing.T) {
 	})
 }
 
+func TestPauseForgetsTheOutageBefore(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(after(time.Hour, unavailable)))
+		for range 4 {
+			r.submits(5 * time.Second)
+		}
+		r.upstream.replies(always(unauthorized))
+		r.submits(5 * time.Second)
+		r.upstream.take()
+		r.upstream.replies(always(unavailable))
+		r.at(20 * time.Minute)
+		require.Equal(r, minutes(1, 3, 7, 15), r.upstream.times(r.start), "it takes five to be an outage")
+	})
+}
+
 func TestPauseAfterThreeRefusals(t *testing.T) {
 	for _, status := range []int{403, 404} {
 		refusal := forbidden
@@ -140,8 +155,25 @@ func TestPauseAfterThreeRefusals(t *testing.T) {
 	}
 }
 
+func TestPauseForgetsTheRefusalsBefore(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(after(time.Hour, forbidden)))
+		for range 3 {
+			r.submits(5 * time.Second)
+		}
+		r.upstream.replies(inTurn(badRequest, success))
+		r.at(30 * time.Minute) // the third one was due at once; the others are not yet
+		r.upstream.replies(always(after(time.Hour, forbidden)))
+		r.submits(5 * time.Second)
+		r.submits(5 * time.Second)
+		r.upstream.replies(always(success))
+		r.paused(false)
+	})
+}
+
 func TestOneDeliveryPausesNothing(t *testing.T) {
 	run(t, func(r *rig) {
+		r.submits(5 * time.Second) // a success before it proves nothing
 		r.upstream.replies(always(forbidden))
 		d := r.submits(5 * time.Second)
 		r.passes(time.Minute)
@@ -178,6 +210,24 @@ func TestRefusalIsPermanentAfterAnotherOnesSuccess(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRefusalOfATranscriptProvesNothing(t *testing.T) {
+	run(t, func(r *rig) {
+		first := r.new()
+		r.upstream.fetches(func(context.Context, *delivery.Delivery) *delivery.Outcome {
+			o := after(time.Minute, noTranscript)
+			o.Status = forbidden.Status
+			return &o
+		})
+		r.submit(5*time.Second, first)
+		r.upstream.fetches(nil)
+		r.passes(time.Second)
+		r.upstream.replies(only(first, always(after(time.Minute, forbidden)), always(success)))
+		r.submits(5 * time.Second)
+		r.at(time.Minute)
+		r.is(delivery.Pending, first)
+	})
 }
 
 func TestRefusalUnderAPauseKillsNothing(t *testing.T) {

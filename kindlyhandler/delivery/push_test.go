@@ -205,6 +205,21 @@ func TestPushWhileAProbeIsUnderWay(t *testing.T) {
 	})
 }
 
+func TestPushProbesABusyUpstreamOnce(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(unauthorized))
+		for range 3 {
+			r.submits(5 * time.Second)
+		}
+		r.upstream.take()
+		busy, _ := r.push(always(tooMany))
+		r.at(time.Minute - 1)
+		require.Len(r, busy.take(), 1)
+		r.at(time.Minute)
+		require.Len(r, busy.take(), 1)
+	})
+}
+
 func TestPushDoesNotOverrideRetryAfter(t *testing.T) {
 	run(t, func(r *rig) {
 		r.upstream.replies(inTurn(held(time.Hour, tooMany), success))

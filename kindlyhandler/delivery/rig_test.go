@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -82,6 +83,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) define(d delivery.Definition) {
 	pop := r.pop
 	r.pop = r.q.Push(map[delivery.Lane]delivery.Definition{lane: d})
+	synctest.Wait()
 	if pop != nil {
 		pop()
 	}
@@ -119,11 +121,11 @@ func (r *rig) again(d *delivery.Delivery) *delivery.Delivery {
 func (r *rig) submit(wait time.Duration, deliveries ...*delivery.Delivery) delivery.Receipt {
 	r.Helper()
 	receipt, err := r.q.Submit(r.Context(), deliveries, wait)
-	require.NoError(r, err)
+	assert.NoError(r, err)
 	return receipt
 }
 
-// submits submits a webhook of one delivery, which is returned.
+// submits takes in a webhook of one delivery, which is returned.
 func (r *rig) submits(wait time.Duration) *delivery.Delivery {
 	r.Helper()
 	d := r.new()

@@ -19,9 +19,7 @@ func (a *attempt) settle(o Outcome, started time.Time, took time.Duration) {
 	}
 
 	interrupted := o.Verdict != Success && l.dispatcher.ctx.Err() != nil
-	if interrupted {
-		l.health.noProbe(a.probe)
-	} else {
+	if !interrupted {
 		before, after := l.health.observe(d, &o, a.probe, now)
 		l.report(before, after, made)
 	}

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,6 +205,19 @@ func TestPushAfterAShutdown(t *testing.T) {
 	})
 }
 
+func TestCloseWaitsForSubmitsWithoutAttempts(t *testing.T) {
+	run(t, func(r *rig) {
+		r.pop()
+		r.store.on(&r.store.put, sleep(3*time.Second))
+		done := make(chan delivery.Receipt, 1)
+		go func() { done <- r.submit(5*time.Second, r.new()) }()
+		r.at(time.Second)
+		require.NoError(r, r.q.Close())
+		require.Equal(r, 3*time.Second, r.now())
+		require.Equal(r, delivery.Pending, (<-done).Delivery.State)
+	})
+}
+
 func TestCloseWaitsForSubmits(t *testing.T) {
 	run(t, func(r *rig) {
 		r.store.on(&r.store.put, sleep(3*time.Second))
@@ -219,6 +233,7 @@ func TestCloseWaitsForSubmits(t *testing.T) {
 		synctest.Wait()
 		require.Len(r, done, 3, "all were accepted")
 
+		r.store.on(&r.store.find, func(context.Context) error { return errors.New("the store is asked") })
 		_, err := r.q.Submit(r.Context(), []*delivery.Delivery{r.new()}, 5*time.Second)
 		require.ErrorIs(r, err, delivery.ErrClosed)
 		_, err = r.store.Pending(r.Context())

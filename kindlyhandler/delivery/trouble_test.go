@@ -87,8 +87,8 @@ func TestStoreThatCannotClaim(t *testing.T) {
 	run(t, func(r *rig) {
 		r.upstream.replies(inTurn(after(time.Minute, unavailable), success))
 		d := r.submits(5 * time.Second)
-		r.store.on(&r.store.claim, r.until(10*time.Minute, errDisk))
-		r.at(10*time.Minute + time.Second)
+		r.store.on(&r.store.claim, r.until(610*time.Second, errDisk))
+		r.at(611 * time.Second)
 		r.is(delivery.Delivered, d)
 	})
 }
@@ -112,6 +112,20 @@ func TestCloseWithAStoreThatCannotSave(t *testing.T) {
 		require.Equal(r, 11*time.Second, r.now())
 		require.NoError(r, r.q.Close())
 	})
+}
+
+func TestCloseWithAStoreThatCannotSaveARevival(t *testing.T) {
+	for range 10 {
+		run(t, func(r *rig) {
+			r.upstream.replies(always(badRequest))
+			d := r.submits(5 * time.Second)
+			r.pop()
+			r.store.on(&r.store.save, r.until(time.Hour, errDisk))
+			r.submit(5*time.Second, r.again(d))
+			require.NoError(r, r.q.Close())
+			require.Zero(r, r.now())
+		})
+	}
 }
 
 func TestPanic(t *testing.T) {

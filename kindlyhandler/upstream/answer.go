@@ -48,6 +48,7 @@ func ticketIn(object gjson.Result) delivery.Ticket {
 			fields[key.Str] = v.Str
 		case gjson.Number:
 			fields[key.Str] = v.Raw
+		default: // no id, no address
 		}
 		return true
 	})

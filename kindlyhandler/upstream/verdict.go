@@ -50,7 +50,7 @@ func answered(status int) error {
 }
 
 func rateLimited(h http.Header) bool {
-	return h.Get("Retry-After") != "" || h.Get("X-RateLimit-Remaining") == "0"
+	return h.Get("Retry-After") != "" || h.Get("X-Ratelimit-Remaining") == "0"
 }
 
 // retryAfter reads the Retry-After header (RFC 9110, section 10.2.3), as

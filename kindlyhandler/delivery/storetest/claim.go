@@ -36,8 +36,8 @@ var claims = []test{
 		b.are(b.claim(zendesk), late)
 	}},
 	{"gives the oldest first of what is due at once", func(b *bench) {
-		var all []*delivery.Delivery
-		for range 20 {
+		all := make([]*delivery.Delivery, 0, 20)
+		for range cap(all) {
 			d := b.new(zendesk)
 			b.put(d)
 			all = append(all, d)

@@ -103,9 +103,9 @@ func canonical(d *delivery.Delivery) delivery.Delivery {
 }
 
 func ids(deliveries []*delivery.Delivery) []uuid.UUID {
-	found := []uuid.UUID{}
-	for _, d := range deliveries {
-		found = append(found, d.ID)
+	found := make([]uuid.UUID, len(deliveries))
+	for i, d := range deliveries {
+		found[i] = d.ID
 	}
 	return found
 }

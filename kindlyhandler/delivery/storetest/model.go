@@ -116,9 +116,9 @@ func (m *machine) put(t *rapid.T) {
 	expires := now.Add(minutes(t, "window", 0, 5))
 	lanes := rapid.Permutation(modelLanes).Draw(t, "lanes")[:rapid.IntRange(1, 3).Draw(t, "upstreams")]
 	chat := rapid.SampledFrom(modelChats).Draw(t, "chat")
-	var deliveries []*delivery.Delivery
-	var asked []bool
-	for _, lane := range lanes {
+	deliveries := make([]*delivery.Delivery, len(lanes))
+	asked := make([]bool, len(lanes))
+	for i, lane := range lanes {
 		m.puts++
 		d := &delivery.Delivery{
 			ID:         modelID(m.puts),
@@ -132,8 +132,7 @@ func (m *machine) put(t *rapid.T) {
 			Claimed:    rapid.Bool().Draw(t, "claimed"),
 			DueAt:      now.Add(minutes(t, "due", -2, 2)),
 		}
-		deliveries = append(deliveries, d)
-		asked = append(asked, d.Claimed)
+		deliveries[i], asked[i] = d, d.Claimed
 	}
 	err := m.store.Put(m.ctx.Context(), deliveries)
 	if len(m.live(key)) > 0 {

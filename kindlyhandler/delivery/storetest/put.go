@@ -117,8 +117,12 @@ var puts = []test{
 	}},
 	{"tells lanes apart", func(b *bench) {
 		for _, lane := range []delivery.Lane{
-			{Webhook: "a", Upstream: "b"}, {Webhook: "b", Upstream: "a"}, {Webhook: "A", Upstream: "b"},
-			{Webhook: "a.b", Upstream: "c"}, {Webhook: "a", Upstream: "b.c"}, {Webhook: "ab", Upstream: "c"},
+			{Webhook: "a", Upstream: "b"},
+			{Webhook: "b", Upstream: "a"},
+			{Webhook: "A", Upstream: "b"},
+			{Webhook: "a.b", Upstream: "c"},
+			{Webhook: "a", Upstream: "b.c"},
+			{Webhook: "ab", Upstream: "c"},
 		} {
 			d := claimed(b.inChat(lane, "chat"))
 			b.put(d)

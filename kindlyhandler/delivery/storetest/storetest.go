@@ -79,6 +79,15 @@ func (b *bench) put(deliveries ...*delivery.Delivery) {
 	require.NoError(b, b.store.Put(b.Context(), deliveries))
 }
 
+// ok tells whether there is no error, in any goroutine.
+func (b *bench) ok(err error) bool {
+	b.Helper()
+	if err != nil {
+		b.Errorf("the store failed: %v", err)
+	}
+	return err == nil
+}
+
 func (b *bench) find(key delivery.Key) []*delivery.Delivery {
 	b.Helper()
 	found, err := b.store.Find(b.Context(), key)

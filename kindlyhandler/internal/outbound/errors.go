@@ -23,7 +23,6 @@ var (
 // what the other side sent.
 func Describe(err error) error {
 	var dns *net.DNSError
-	var op *net.OpError
 	var errno syscall.Errno
 	var certificate *tls.CertificateVerificationError
 	switch {
@@ -38,7 +37,7 @@ func Describe(err error) error {
 	case errors.As(err, &certificate):
 		return fmt.Errorf("certificate refused: %w", certificate.Err)
 	case errors.As(err, &errno):
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			return fmt.Errorf("%s: %w", op.Op, errno)
 		}
 		return errno

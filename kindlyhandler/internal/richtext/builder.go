@@ -88,6 +88,7 @@ func (b *builder) start(e element) {
 		b.boundary(2)
 		b.inParagraph, b.inLeaf = false, false
 		b.pre++
+	default: // only the content counts
 	}
 }
 
@@ -123,6 +124,7 @@ func (b *builder) end(e element) {
 		b.pre = max(b.pre-1, 0)
 	case linkRole:
 		b.link = 0
+	default: // nothing to end
 	}
 }
 

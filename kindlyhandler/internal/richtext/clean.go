@@ -110,7 +110,7 @@ func isClean(s string, lines bool) bool {
 			}
 			last = newline
 			newlines++
-		case dropped:
+		default: // dropped
 			return false
 		}
 	}

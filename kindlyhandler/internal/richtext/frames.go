@@ -1,5 +1,7 @@
 package richtext
 
+import "slices"
+
 // settle sees to it that text does not come right into a list: it gets an
 // item of its own, or ends a list that was only implied.
 func (b *builder) settle() {
@@ -68,12 +70,12 @@ func (b *builder) pop(c container) {
 		}
 		return
 	}
-	for i := len(b.frames) - 1; i >= 0; i-- {
+	for i, f := range slices.Backward(b.frames) {
 		switch {
-		case b.frames[i].container == c:
+		case f.container == c:
 			b.popTo(i)
 			return
-		case c == item && b.frames[i].container.isList():
+		case c == item && f.container.isList():
 			return // an outer list's item
 		}
 	}
@@ -141,6 +143,7 @@ func (b *builder) openFrames(lines int) {
 			if list.container == orderedList {
 				open.number = list.items
 			}
+		case quote:
 		}
 		b.add(open)
 	}
@@ -149,8 +152,8 @@ func (b *builder) openFrames(lines int) {
 // nearestList is the place of the list that a new item belongs to, or -1. A
 // quote between the item and the list does not part them.
 func (b *builder) nearestList() int {
-	for i := len(b.frames) - 1; i >= 0; i-- {
-		if b.frames[i].container.isList() {
+	for i, f := range slices.Backward(b.frames) {
+		if f.container.isList() {
 			return i
 		}
 	}

@@ -36,6 +36,7 @@ func (l *layout) open(n node) {
 		for range len(l.out) - start {
 			l.prefix = append(l.prefix, ' ')
 		}
+	case bulletList, orderedList: // their items have the markers
 	}
 }
 

@@ -76,6 +76,7 @@ func (w *markdownWriter) node(i int) int {
 	case breakNode:
 		w.out = append(w.out, '\\')
 		w.newlines(1)
+	case paragraphNode: // has no mark
 	}
 	return i + 1
 }
@@ -179,8 +180,9 @@ func stars(s style) string {
 		return "**"
 	case italic:
 		return "*"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // endLink ends a link's label and writes where it goes. Its URL has no white

@@ -60,6 +60,7 @@ func (p *parser) next() bool {
 		if strings.HasPrefix(p.raw, "</") || !strings.HasSuffix(p.raw, ">") {
 			p.kind = html.TextToken
 		}
+	default: // text and document types are what they seem to be
 	}
 	return true
 }
@@ -85,6 +86,7 @@ func (p *parser) token() {
 		p.startTag()
 	case html.EndTagToken:
 		p.endTag()
+	default: // comments and document types are not shown
 	}
 }
 

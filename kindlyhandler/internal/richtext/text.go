@@ -32,6 +32,7 @@ func (w *textWriter) node(i int) int {
 		w.close()
 	case textNode:
 		return w.label(i)
+	case paragraphNode, preNode: // have no marks
 	}
 	return i + 1
 }
