@@ -58,6 +58,7 @@ func (h *Handler) ticketFor(ctx context.Context, id uuid.UUID, e *event) (*Ticke
 	defer memory.Release()
 	transcript, failure := t.transcript(ctx, d, e, memory)
 	if failure != nil {
+		t.without(d, failure)
 	}
 	ticket := newTicket(id, time.Now(), e, transcript, d.TranscriptError)
 	body, err := ticket.encode()
