@@ -1,7 +1,9 @@
 package kindlyhandler_test
 
 import (
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -144,6 +146,31 @@ func TestDuplicate_not(t *testing.T) {
 	r.told(r.send([]byte(`{"chat_id":"1"}`)), "ticket 1")
 	r.told(r.send([]byte(`{"chat_id":"1"} `)), "ticket 2")
 	r.told(r.send([]byte(`{"chat_id":"1"}`)), "ticket 1")
+}
+
+// Webhooks of different names are different ones, also if they share a queue.
+func TestDuplicate_otherName(t *testing.T) {
+	r := newRig(t, setup{})
+	other, err := kindlyhandler.New(kindlyhandler.Options{
+		Name:          "other",
+		Secrets:       []string{secret},
+		Upstreams:     []kindlyhandler.UpstreamOptions{{URL: r.desk.URL}},
+		RespondWithin: 10 * time.Second,
+	})
+	require.NoError(t, err)
+	t.Cleanup(other.Close)
+	both := other.Lanes()
+	maps.Copy(both, r.handler.Lanes())
+	r.queue.Push(both)
+	other.Connect(r.queue)
+	server := httptest.NewServer(other)
+	t.Cleanup(server.Close)
+
+	r.told(r.send(kindlytest.DialogueWebhook()), "ticket 1")
+	response, err := r.kindly.Send(r.context(), server.URL, secret, kindlytest.DialogueWebhook())
+	require.NoError(t, err)
+	r.told(response, kindlyhandler.DefaultReply)
+	r.tickets(2)
 }
 
 func TestDuplicate_off(t *testing.T) {

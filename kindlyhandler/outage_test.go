@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/kindlytest"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/memory"
 )
 
 // patience is what an answer may take beside respond_within.
@@ -108,6 +109,18 @@ func TestOutage_transcriptAPIComesBack(t *testing.T) {
 	assert.Equal(t, gjson.Null, ticket.Get("transcript_error").Type)
 	assert.Equal(t, int64(4), ticket.Get("messages.#").Int())
 	assert.Equal(t, 1, r.desk.Attempts())
+}
+
+// What cannot be had is asked for once, also if the ticket is sent twice.
+func TestOutage_noTranscriptAndRetries(t *testing.T) {
+	r := newRig(t, setup{})
+	r.kindly.FailNext(1, kindlytest.Status(http.StatusNotFound))
+	r.desk.FailNext(1, kindlytest.Status(http.StatusServiceUnavailable))
+	r.told(r.send(kindlytest.DialogueWebhook()), "later")
+	ticket := r.tickets(1)[0]
+	assert.Equal(t, "the transcript API answered 404 Not Found", ticket.Get("transcript_error").Str)
+	assert.Equal(t, 1, r.kindly.Count())
+	assert.Equal(t, 1, r.counts.transcriptsMissing)
 }
 
 // Ten minutes are enough.
@@ -214,9 +227,29 @@ func TestOutage_unknownOutcome(t *testing.T) {
 	assert.Equal(t, 1, r.desk.Repeats())
 }
 
+// patientStore takes half a second to commit, if it may.
+type patientStore struct {
+	delivery.Store
+	putting chan struct{}
+}
+
+func (s patientStore) Put(ctx context.Context, deliveries []*delivery.Delivery) error {
+	s.putting <- struct{}{}
+	select {
+	case <-time.After(500 * time.Millisecond):
+		return s.Store.Put(ctx, deliveries)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Somebody who hangs up misses the answer, and nothing else.
 func TestHangUp(t *testing.T) {
+	store := patientStore{memory.New(memory.Options{}), make(chan struct{}, 1)}
 	tests := map[string]func(r *rig) error{
+		"during the commit": func(r *rig) error {
+			return r.hangUp(func(context.Context) error { <-store.putting; return nil })
+		},
 		"during the transcript": func(r *rig) error {
 			r.kindly.FailNext(1, kindlytest.Delay(500*time.Millisecond))
 			return r.hangUp(func(ctx context.Context) error { return r.kindly.Wait(ctx, 1) })
@@ -228,7 +261,11 @@ func TestHangUp(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, setup{})
+			var s setup
+			if name == "during the commit" {
+				s.store = store
+			}
+			r := newRig(t, s)
 			require.ErrorIs(t, test(r), context.Canceled)
 			r.tickets(1)
 			assert.Equal(t, 1, r.kindly.Count())

@@ -71,6 +71,8 @@ func TestRefused(t *testing.T) {
 		"too large":                 {body(sized(maxBody + 1)), 413, "too_large"},
 		"too large, chunked":        {chunked(sized(maxBody + 1)), 413, "too_large"},
 		"much too large, chunked":   {chunked(sized(50 * maxBody)), 413, "too_large"},
+		"too large, and unsigned":   {func(r *http.Request) { body(sized(maxBody + 1))(r); r.Header.Del("Kindly-HMAC") }, 413, "too_large"},
+		"PUT, and too large":        {func(r *http.Request) { body(sized(maxBody + 1))(r); r.Method = http.MethodPut }, 405, "method"},
 		"invalid UTF-8":             {body("{\"chat_id\":\"1\",\"message\":\"" + private + "\xff\"}"), 400, "encoding"},
 		"nested too deep":           {body(nested(65)), 400, "encoding"},
 		"not JSON":                  {body("chat_id=1&message=" + private), 400, "encoding"},

@@ -22,8 +22,8 @@ func answersOf(t *testing.T, o Options) *answers {
 func TestAnswers_render(t *testing.T) {
 	a := answersOf(t, Options{
 		Reply:        Texts{"": "Ticket {kindly.ticket.id} for <i>{kindly.message}</i>"},
-		ReplyPending: Texts{"": "Later, {kindly.customer.name}{kindly.ticket.id}"},
-		ReplyFailed:  Texts{"": "No, {kindly.customer.email}"},
+		ReplyPending: Texts{"": "Later, {kindly.message}{kindly.ticket.id}"},
+		ReplyFailed:  Texts{"": "No, {kindly.message}"},
 		NewContext:   map[string]string{"ticket_id": "{kindly.ticket.id}", "said": "{kindly.message}"},
 		ExchangeSlug: "ticket-created",
 	})
@@ -34,13 +34,13 @@ func TestAnswers_render(t *testing.T) {
 			"new_context": {"ticket_id": "4711", "said": "<b>{kindly.event}{env.SET}</b>"},
 			"exchange_slug": "ticket-created"
 		}`,
-		delivery.Dead: `{"reply": "No, me@example.com"}`,
+		delivery.Dead: `{"reply": "No, &lt;b&gt;{kindly.event}{env.SET}&lt;/b&gt;"}`,
 	}
 	for state, want := range tests {
 		assert.JSONEq(t, want, string(a.render(state, f)), state)
 	}
 	f.ticket = delivery.Ticket{}
-	assert.JSONEq(t, `{"reply": "Later, Kari"}`, string(a.render(delivery.Pending, f)))
+	assert.JSONEq(t, `{"reply": "Later, &lt;b&gt;{kindly.event}{env.SET}&lt;/b&gt;"}`, string(a.render(delivery.Pending, f)))
 }
 
 func TestAnswers_defaults(t *testing.T) {

@@ -132,12 +132,18 @@ func site(address string, directives ...string) string {
 	return address + " {\n" + strings.Join(directives, "\n") + "\n}\n"
 }
 
-// send sends a signed webhook, which must be answered.
+// send sends a signed webhook, which must be answered. After a reload Caddy
+// resets some connections; then it tries again.
 func (s *sides) send(url string, webhook []byte) kindlytest.Response {
 	s.t.Helper()
-	response, err := s.kindly.Send(within(s.t), url, secret, webhook)
-	require.NoError(s.t, err)
-	return response
+	ctx := within(s.t)
+	for {
+		response, err := s.kindly.Send(ctx, url, secret, webhook)
+		if err == nil || ctx.Err() != nil {
+			require.NoError(s.t, err)
+			return response
+		}
+	}
 }
 
 // accepted sends a signed webhook, which must be accepted.

@@ -135,7 +135,7 @@ func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, heade
 			Stage:   delivery.StageUpstream,
 			Err:     outbound.Describe(err),
 			Down:    true,
-			Unknown: !outbound.NeverSent(err),
+			Unknown: connected.Load() || !outbound.NeverSent(err),
 		}
 	}
 	defer resp.Body.Close()
