@@ -35,8 +35,7 @@ type App struct {
 	webhooks map[string]*Handler // by name
 	twins    []*Handler          // configured like one of webhooks
 
-	started  chan struct{} // closed by Start
-	runtime  *runtime      // nil unless Start took it
+	runtime  *runtime // nil unless Start took it
 	pop      func()
 	shutdown func() // ends what the runtime has under way
 }
@@ -56,7 +55,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.webhooks = make(map[string]*Handler)
-	a.started = make(chan struct{})
 	return nil
 }
 
@@ -97,31 +95,8 @@ func (a *App) Start() error {
 		maps.Copy(lanes, h.handler.Lanes())
 	}
 	a.pop = runtime.dispatcher.Push(lanes)
-	for _, h := range a.webhooks {
-		h.handler.Connect(runtime.dispatcher)
-	}
-	for _, h := range a.twins {
-		h.handler.Connect(runtime.dispatcher)
-	}
-	close(a.started)
+	a.connect(runtime)
 	return nil
-}
-
-// wait returns when the app has started, or after patience: apps start in no
-// fixed order, and requests may come before.
-func (a *App) wait(ctx context.Context, patience time.Duration) {
-	select {
-	case <-a.started:
-		return
-	default:
-	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-a.started:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // Stop implements [caddy.App]. When another configuration takes over, the
@@ -151,11 +126,30 @@ func (a *App) gracePeriod() time.Duration {
 // only that: a configuration can be cleaned up that was never started.
 func (a *App) Cleanup() error {
 	if a.runtime == nil {
+		a.giveUp()
 		return nil
 	}
 	a.pop()
 	a.runtime = nil
 	return releaseRuntime()
+}
+
+// giveUp leaves requests to the configuration that runs: servers of this one
+// may have taken some before another app failed to start.
+func (a *App) giveUp() {
+	if running := currentRuntime(); running != nil {
+		a.connect(running)
+	}
+}
+
+// connect makes the handlers put their deliveries into the runtime.
+func (a *App) connect(r *runtime) {
+	for _, h := range a.webhooks {
+		h.handler.Connect(r.dispatcher)
+	}
+	for _, h := range a.twins {
+		h.handler.Connect(r.dispatcher)
+	}
 }
 
 // Interface guards

@@ -156,6 +156,9 @@ func send(cmd *cobra.Command, args []string) error {
 
 func webhookToSend(cmd *cobra.Command, args []string) ([]byte, error) {
 	if len(args) == 1 {
+		if cmd.Flags().Changed("example") || cmd.Flags().Changed("new-chat") {
+			return nil, errors.New("--example and --new-chat are about the built-in webhooks: leave them out with a file")
+		}
 		return readBody(cmd, args[0])
 	}
 	example, _ := cmd.Flags().GetString("example")

@@ -143,8 +143,7 @@ type Handler struct {
 	app     *App
 	handler *kindlyhandler.Handler
 	name    string
-	config  []byte        // as JSON
-	patient time.Duration // how long a request waits for the app to start
+	config  []byte // as JSON
 }
 
 // Transcript is how transcripts are fetched.
@@ -236,10 +235,6 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	h.handler, h.app = handler, app.(*App)
-	h.patient = options.RespondWithin
-	if h.patient <= 0 {
-		h.patient = kindlyhandler.DefaultRespondWithin
-	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(func() { _ = h.app.Stop() })
 	}
@@ -272,7 +267,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		})
 		return next.ServeHTTP(w, r)
 	}
-	h.app.wait(r.Context(), h.patient)
 	return httpError(h.handler.Serve(w, r))
 }
 

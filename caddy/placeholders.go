@@ -31,7 +31,7 @@ func lookup() kindlyhandler.Lookup {
 	}
 }
 
-var placeholder = regexp.MustCompile(`\{(?:env|file)\.[^{}]+\}`)
+var placeholder = regexp.MustCompile(`\{(?:env|file|system|time)\.[^{}]+\}`)
 
 // resolve replaces global placeholders, all of which must have a value. Its
 // errors name placeholders, but nothing else of the value: it may be a secret.

@@ -26,12 +26,22 @@ func takeRuntime(name string) (*runtime, error) {
 	value, _, err := runtimes.LoadOrNew(inMemory, func() (caddy.Destructor, error) {
 		log := zap.New(currentLog{}).Named(name)
 		store := lossy{memory.New(memory.Options{}), log}
-		return &runtime{delivery.NewDispatcher(store, delivery.WithLogger(log))}, nil
+		return &runtime{delivery.NewDispatcher(store, delivery.WithLogger(log), delivery.RefuseWhileStopping())}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return value.(*runtime), nil
+}
+
+// currentRuntime returns the runtime of the configuration that runs, nil if
+// none does.
+func currentRuntime() (current *runtime) {
+	runtimes.Range(func(_, value any) bool {
+		current = value.(*runtime)
+		return false
+	})
+	return current
 }
 
 func releaseRuntime() error {

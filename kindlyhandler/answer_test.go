@@ -176,14 +176,30 @@ func TestNotStored(t *testing.T) {
 }
 
 // Without a queue, as in the moment before it is there, nothing is promised.
-func TestNotStored_notConnected(t *testing.T) {
-	r := newRig(t, setup{})
-	r.handler.Connect(nil)
+func TestNotConnected(t *testing.T) {
+	const within = 100 * time.Millisecond
+	r := newRig(t, setup{unconnected: true, options: func(o *kindlyhandler.Options) { o.RespondWithin = within }})
 	r.told(r.send(kindlytest.DialogueWebhook()), "sorry")
 	assert.Equal(t, http.StatusServiceUnavailable, r.send(kindlytest.TicketWebhook()).Status)
+	r.inTime(within+patience, func(string) { r.told(r.send(kindlytest.DialogueWebhook()), "sorry") })
+	assert.Zero(t, r.desk.Attempts())
+}
 
+// Who comes a moment too early waits for the queue, and is none the worse.
+func TestNotConnected_yet(t *testing.T) {
+	r := newRig(t, setup{unconnected: true})
+	answered := make(chan []kindlytest.Response)
+	go func() { answered <- r.atOnce(3, kindlytest.DialogueWebhook()) }()
+	require.Eventually(t, func() bool {
+		r.counts.mu.Lock()
+		defer r.counts.mu.Unlock()
+		return r.counts.signatures[0] == 3
+	}, 10*time.Second, time.Millisecond)
 	r.handler.Connect(r.queue)
-	r.told(r.send(kindlytest.DialogueWebhook()), "ticket 1")
+	for _, response := range <-answered {
+		r.told(response, "ticket 1")
+	}
+	r.tickets(1)
 }
 
 func TestLeftOut(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,12 +37,18 @@ type Handler struct {
 	observer      Observer
 
 	dispatcher atomic.Pointer[delivery.Dispatcher]
+	connect    sync.Once
+	connected  chan struct{} // closed by Connect
 	complaints complaints
 }
 
 // Connect makes the handler put its deliveries into d, which must know its
-// [Handler.Lanes]. Until then it cannot accept webhooks.
-func (h *Handler) Connect(d *delivery.Dispatcher) { h.dispatcher.Store(d) }
+// [Handler.Lanes]. Webhooks that come before wait for it, as long as their
+// answers may.
+func (h *Handler) Connect(d *delivery.Dispatcher) {
+	h.dispatcher.Store(d)
+	h.connect.Do(func() { close(h.connected) })
+}
 
 // Lanes returns what a dispatcher needs to know to deliver for the handler.
 func (h *Handler) Lanes() map[delivery.Lane]delivery.Definition {
@@ -123,9 +131,12 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 
 // submit makes the event's deliveries, one for each upstream.
 func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (delivery.Receipt, error) {
-	dispatcher := h.dispatcher.Load()
-	if dispatcher == nil || len(h.targets) == 0 {
-		return delivery.Receipt{}, errNotConnected
+	if len(h.targets) == 0 {
+		return delivery.Receipt{}, errNoUpstream
+	}
+	dispatcher, wait := h.awaitQueue()
+	if dispatcher == nil {
+		return delivery.Receipt{}, errNotReady
 	}
 	key, expires := h.key(e, received)
 	deliveries := make([]*delivery.Delivery, len(h.targets))
@@ -139,19 +150,44 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 			Lane:       t.lane,
 			Key:        key,
 			KeyExpires: expires,
-			Event:      e.name,
-			ChatID:     e.chatID,
+			// Clones: what is parsed are parts of one string, which is the whole
+			// webhook, and these two outlive it.
+			Event:      strings.Clone(e.name),
+			ChatID:     strings.Clone(e.chatID),
 			ReceivedAt: received,
-			DueAt:      received,
 			Body:       e.raw,
 		}
 	}
 	// For one attempt only: what is read from an event is not safe to share.
 	deliveries[0].Memo = &memo{event: e}
-	return dispatcher.Submit(ctx, deliveries, h.respondWithin)
+	return dispatcher.Submit(ctx, deliveries, wait)
 }
 
-var errNotConnected = errors.New("the queue is not ready")
+var (
+	errNoUpstream = errors.New("there is no upstream")
+	errNotReady   = errors.New("the queue is not ready")
+)
+
+// awaitQueue returns the queue when the handler is connected, which it usually
+// is, and how long the answer may still wait then.
+func (h *Handler) awaitQueue() (*delivery.Dispatcher, time.Duration) {
+	if dispatcher := h.dispatcher.Load(); dispatcher != nil {
+		return dispatcher, h.respondWithin
+	}
+	patience := h.respondWithin
+	if patience == 0 {
+		patience = DefaultRespondWithin
+	}
+	deadline := time.Now().Add(patience)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-h.connected:
+		return h.dispatcher.Load(), min(h.respondWithin, max(time.Until(deadline), time.Millisecond))
+	case <-timer.C:
+		return nil, 0
+	}
+}
 
 // The time in which an identical webhook is taken for the same one. A dialogue
 // webhook carries neither a time nor an id, so that a user who comes back to

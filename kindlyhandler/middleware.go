@@ -56,10 +56,11 @@ func (h *Handler) ticketFor(ctx context.Context, id uuid.UUID, e *event) (*Ticke
 	t := &target{handler: h, lane: d.Lane}
 	memory := transcriptsInMemory.Lease()
 	defer memory.Release()
-	transcript, failure := t.transcript(ctx, d, e, memory)
-	if failure != nil {
-		t.without(d, failure)
+	transcript, missing := t.transcript(ctx, d, e, memory)
+	if missing != nil {
+		d.TranscriptError = missing.Error()
 	}
+	t.reportMissing(d, missing)
 	ticket := newTicket(id, time.Now(), e, transcript, d.TranscriptError)
 	body, err := ticket.encode()
 	return ticket, body, err

@@ -114,6 +114,7 @@ func New(o Options) (*Handler, error) {
 		return nil, err
 	}
 	h := &Handler{
+		connected:     make(chan struct{}),
 		name:          o.Name,
 		verifier:      newVerifier(o.Secrets),
 		verifyToken:   o.VerifyToken,

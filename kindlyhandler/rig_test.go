@@ -60,6 +60,8 @@ type setup struct {
 	queue   []delivery.Option
 	wrap    func(h http.Handler) http.Handler
 	next    http.Handler // for middleware: there is no upstream then
+
+	unconnected bool
 }
 
 func newRig(t *testing.T, s setup) *rig {
@@ -103,7 +105,9 @@ func newRig(t *testing.T, s setup) *rig {
 	r.queue = delivery.NewDispatcher(s.store, append(s.queue, delivery.WithLogger(zap.New(core)))...)
 	t.Cleanup(func() { assert.NoError(t, r.queue.Close()) })
 	r.queue.Push(r.handler.Lanes())
-	r.handler.Connect(r.queue)
+	if !s.unconnected {
+		r.handler.Connect(r.queue)
+	}
 
 	var served http.Handler = r.handler
 	if s.next != nil {

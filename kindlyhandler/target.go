@@ -48,14 +48,17 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	}
 	memory := transcriptsInMemory.Lease()
 	defer memory.Release()
-	transcript, failure := t.transcript(ctx, d, m.event, memory)
-	if failure != nil {
+	transcript, missing := t.transcript(ctx, d, m.event, memory)
+	if missing != nil && missing.transient && !t.waitedEnough(d) {
 		return delivery.Outcome{
 			Verdict: delivery.Transient,
 			Stage:   delivery.StageTranscript,
-			Status:  failure.status,
-			Err:     failure.err,
+			Status:  missing.status,
+			Err:     missing.err,
 		}
+	}
+	if missing != nil {
+		d.TranscriptError = missing.Error()
 	}
 	ticket := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError)
 	customer := ticket.Customer // not a part of the ticket, which can be large
@@ -65,8 +68,12 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: fmt.Errorf("encoding the ticket: %w", err)}
 	}
 	if err := proceed(); err != nil {
+		if missing != nil {
+			d.TranscriptError = "" // the next attempt asks again
+		}
 		return delivery.Outcome{Verdict: delivery.Transient, Stage: delivery.StageTicket, Err: err}
 	}
+	t.reportMissing(d, missing)
 	return t.upstream.Send(ctx, d.ID, body, t.headers(t.facts(d, m)))
 }
 
@@ -94,8 +101,9 @@ func remember(d *delivery.Delivery) (*memo, error) {
 	return m, nil
 }
 
-// transcript returns the chat's transcript, nil if there is and will be none.
-// What the delivery keeps of it spares later attempts the request.
+// transcript returns the chat's transcript, nil if there is none, and why it
+// could not be had now. What the delivery keeps of it spares later attempts
+// the request.
 func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event, memory *outbound.Lease) (*transcript, *transcriptError) {
 	api := t.handler.transcripts
 	if api == nil || e.carriesMessages() || d.TranscriptError != "" {
@@ -116,11 +124,7 @@ func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event,
 		failure = &transcriptError{err: fmt.Errorf("transcript API: %w", err), status: http.StatusOK}
 	}
 	memory.Release()
-	if failure.transient && !t.waitedEnough(d) {
-		return nil, failure
-	}
-	t.without(d, failure)
-	return nil, nil
+	return nil, failure
 }
 
 // waitedEnough tells whether the API has failed for so long that the ticket
@@ -134,9 +138,12 @@ func (t *target) waitedEnough(d *delivery.Delivery) bool {
 	return false
 }
 
-// without makes the delivery go on without a transcript.
-func (t *target) without(d *delivery.Delivery, why *transcriptError) {
-	d.TranscriptError = why.Error()
+// reportMissing tells that a ticket goes out without its transcript, if there
+// is a reason why.
+func (t *target) reportMissing(d *delivery.Delivery, why *transcriptError) {
+	if why == nil {
+		return
+	}
 	t.handler.observer.TranscriptMissing()
 	t.handler.log.Error("ticket goes out without the chat's transcript",
 		zap.Stringer("delivery", d.ID),

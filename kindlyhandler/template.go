@@ -1,7 +1,6 @@
 package kindlyhandler
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -104,9 +103,6 @@ func cutKnown(name string) (string, bool) {
 	return ours, ok && (strings.HasPrefix(ours, contextPrefix) || slices.Contains(placeholders, ours))
 }
 
-// errNoValue is about a placeholder such as {env.TOKEN} without a value.
-var errNoValue = errors.New("has no value")
-
 // requireValues fails if a placeholder that is not about a chat has no value
 // now.
 func (t *template) requireValues() error {
@@ -115,7 +111,7 @@ func (t *template) requireValues() error {
 			continue
 		}
 		if v, _ := t.lookup(p.name); v == "" {
-			return fmt.Errorf("placeholder {%s} %w; set it before the server starts", p.name, errNoValue)
+			return fmt.Errorf("placeholder {%s} has no value; set it before the server starts", p.name)
 		}
 	}
 	return nil
@@ -156,6 +152,9 @@ type facts struct {
 func (f *facts) value(name string) string {
 	switch name {
 	case "delivery.id":
+		if f.id == uuid.Nil { // nothing was accepted
+			return ""
+		}
 		return f.id.String()
 	case "event":
 		return f.event.name

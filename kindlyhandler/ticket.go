@@ -22,8 +22,8 @@ const TicketVersion = 1
 const maxSubject = 120
 
 // Ticket is what an upstream gets as JSON: the webhook and the chat's
-// transcript as one document, the same whatever dialect Kindly spoke. Absent
-// values are null or empty lists, never missing fields. What visitors wrote
+// transcript as one document, the same whatever dialect Kindly spoke. No field
+// is ever left out: what is not known is null, or empty. What visitors wrote
 // in it is as hostile as they are; only HTML fields are safe to show as HTML.
 type Ticket struct {
 	Version int `json:"version"`

@@ -37,9 +37,11 @@ type Dispatcher struct {
 	stopping    chan struct{}
 	stopped     bool
 	closed      bool
-	requests    sync.WaitGroup
-	attempts    sync.WaitGroup
-	loops       sync.WaitGroup
+	// refuseWhileStopping: see the option.
+	refuseWhileStopping bool
+	requests            sync.WaitGroup
+	attempts            sync.WaitGroup
+	loops               sync.WaitGroup
 }
 
 type pushed struct{ lanes map[Lane]Definition }
@@ -52,6 +54,10 @@ func WithLogger(log *zap.Logger) Option { return func(q *Dispatcher) { q.log = l
 
 // WithNow sets the clock by which deliveries are due; by default [time.Now].
 func WithNow(now func() time.Time) Option { return func(q *Dispatcher) { q.now = now } }
+
+// RefuseWhileStopping makes Submit refuse what comes after [Dispatcher.Shutdown]
+// has begun: a store that does not outlive the process would lose it.
+func RefuseWhileStopping() Option { return func(q *Dispatcher) { q.refuseWhileStopping = true } }
 
 // NewDispatcher returns a dispatcher of the deliveries in store. It delivers
 // nothing until lanes are defined with Push. The caller ends it with Close,

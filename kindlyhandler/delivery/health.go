@@ -102,6 +102,7 @@ func (h *health) probed(probe uint64) bool {
 func (h *health) reconfigured(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.heldUntil = time.Time{} // it may be about another upstream
 	if h.condition != healthy {
 		h.interval, h.probeAt, h.probing = 0, now, 0
 	}

@@ -8,7 +8,7 @@ import (
 
 // Shutdown starts no more attempts and waits for those under way until ctx
 // ends; what is cut off then stays pending. Webhooks are still accepted, and
-// wait for the next start.
+// wait for the next start, unless [RefuseWhileStopping].
 func (q *Dispatcher) Shutdown(ctx context.Context) {
 	q.mu.Lock()
 	if !q.stopped {
@@ -74,7 +74,7 @@ func (q *Dispatcher) leave() { q.attempts.Done() }
 func (q *Dispatcher) enterRequest() bool {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
-	if q.closed {
+	if q.closed || q.stopped && q.refuseWhileStopping {
 		return false
 	}
 	q.requests.Add(1)

@@ -7,9 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/memory"
 )
 
 // shutdown shuts down with a grace period.
@@ -260,4 +262,12 @@ func TestCloseWithoutLanes(t *testing.T) {
 		require.NoError(r, r.q.Close())
 		r.pop()
 	})
+}
+
+func TestShutdown_refusesWhatItWouldLose(t *testing.T) {
+	q := delivery.NewDispatcher(memory.New(memory.Options{}), delivery.RefuseWhileStopping())
+	defer q.Close()
+	q.Shutdown(t.Context())
+	_, err := q.Submit(t.Context(), []*delivery.Delivery{{ID: uuid.New(), Lane: delivery.Lane{Webhook: "a", Upstream: "b"}}}, time.Second)
+	require.ErrorIs(t, err, delivery.ErrClosed)
 }

@@ -52,9 +52,9 @@ func ticketIn(object gjson.Result) delivery.Ticket {
 		}
 		return true
 	})
-	return delivery.Ticket{
-		ID:  firstField(fields, idFields, isID),
-		URL: firstField(fields, urlFields, isAddress),
+	return delivery.Ticket{ // clones: a part of the answer would keep all of it
+		ID:  strings.Clone(firstField(fields, idFields, isID)),
+		URL: strings.Clone(firstField(fields, urlFields, isAddress)),
 	}
 }
 

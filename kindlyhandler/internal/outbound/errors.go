@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ func Describe(err error) error {
 	case errors.As(err, &dns):
 		return errors.New("host name cannot be resolved")
 	case errors.As(err, &certificate):
-		return fmt.Errorf("certificate refused: %w", certificate.Err)
+		return errors.New("certificate refused: " + certificateFault(certificate.Err))
 	case errors.As(err, &errno):
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			return fmt.Errorf("%s: %w", op.Op, errno)
@@ -62,4 +63,22 @@ func NeverSent(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &dns) || errors.As(err, &certificate) ||
 		errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+}
+
+// certificateFault says what is wrong with a certificate, without the names
+// that are in it.
+func certificateFault(err error) string {
+	var host x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &host):
+		return "it is for another host"
+	case errors.As(err, &authority):
+		return "it is signed by an unknown authority"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "it has expired or is not yet valid"
+	default:
+		return "it is not valid"
+	}
 }

@@ -41,7 +41,7 @@ func TestDescribe(t *testing.T) {
 		"read deadline":      {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "timeout", false},
 		"url":                {&url.Error{Op: "Post", URL: "https://" + hidden, Err: context.DeadlineExceeded}, "timeout", false},
 		"canceled":           {fmt.Errorf("%s: %w", hidden, context.Canceled), "cut off by a shutdown", false},
-		"certificate":        {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, "certificate refused: x509: certificate signed by unknown authority", true},
+		"certificate":        {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, "certificate refused: it is signed by an unknown authority", true},
 		"EOF":                {&url.Error{Op: "Get", URL: hidden, Err: io.EOF}, "connection closed before the answer was complete", false},
 		"cut off":            {io.ErrUnexpectedEOF, "connection closed before the answer was complete", false},
 		"closed":             {net.ErrClosed, "connection closed before the answer was complete", false},
@@ -88,7 +88,7 @@ func TestDescribe_transport(t *testing.T) {
 		closed.URL + "/" + hidden: {"dial: connection refused", true},
 		plain.URL + "/" + hidden:  {"connection closed before the answer was complete", false},
 		plain.URL + "/garbage":    {"the answer is not HTTP, or the connection broke", false},
-		secure.URL + "/" + hidden: {"certificate refused: x509: certificate signed by unknown authority", true},
+		secure.URL + "/" + hidden: {"certificate refused: it is signed by an unknown authority", true},
 	} {
 		transport := NewTransport(1)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, nil)

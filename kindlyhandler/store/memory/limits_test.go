@@ -43,11 +43,34 @@ func TestMaxBytes(t *testing.T) {
 	b.settle(third, delivery.Pending)
 	b.full(1)
 
-	b.settle(second, delivery.Dead)
-	b.full(1)
-	b.time = b.time.Add(time.Hour)
+	b.settle(second, delivery.Dead) // which has a bound of its own
+	b.full(41)
 	b.put(40)
 	b.full(1)
+}
+
+func TestMaxBytesOfDeadLetters(t *testing.T) {
+	b := newBench(t, memory.Options{MaxBytes: 100})
+	first := b.dead(60)
+	b.time = b.time.Add(time.Second)
+	second := b.dead(40)
+	third := b.dead(1)
+	b.tidy()
+	require.False(t, b.kept(first), "the oldest makes room")
+	require.True(t, b.kept(second))
+	require.True(t, b.kept(third))
+	b.put(100)
+}
+
+func TestMaxBytesOfLaterTranscripts(t *testing.T) {
+	b := newBench(t, memory.Options{MaxBytes: 100})
+	d := b.put(60)
+	d.Transcript = make([]byte, 41)
+	b.settle(d, delivery.Pending)
+	again, _, err := b.Claim(t.Context(), d.Lane, b.time, 1)
+	require.NoError(t, err)
+	require.Len(t, again, 1)
+	require.Nil(t, again[0].Transcript, "it can be fetched again")
 }
 
 func TestMaxBytesOfTranscripts(t *testing.T) {
@@ -62,12 +85,10 @@ func TestMaxBytesOfTranscripts(t *testing.T) {
 func TestMaxBytesAfterRevival(t *testing.T) {
 	b := newBench(t, memory.Options{MaxBytes: 100})
 	d := b.dead(60)
-	for range 3 {
-		require.True(t, b.kept(d))
-		b.full(41)
-	}
+	require.True(t, b.kept(d))
 	revived, err := b.Revive(t.Context(), d.ID)
 	require.NoError(t, err)
+	b.full(41)
 	b.settle(revived, delivery.Delivered)
 	b.put(100)
 }

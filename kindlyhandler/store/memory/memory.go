@@ -22,8 +22,10 @@ type Options struct {
 	Retention time.Duration
 	// MaxPending bounds the pending deliveries; default 1,000,000.
 	MaxPending int
-	// MaxBytes bounds what pending deliveries and dead letters hold of
-	// webhooks and transcripts; default 256 MiB.
+	// MaxBytes bounds what pending deliveries hold of webhooks and
+	// transcripts, and again what dead letters hold; default 256 MiB. At the
+	// first bound new webhooks are refused, at the second the oldest settled
+	// deliveries are forgotten.
 	MaxBytes int64
 	// MaxSettled bounds the delivered and dead ones (some 700 bytes each);
 	// beyond it the oldest are forgotten before their time. Default 250,000.
@@ -43,7 +45,8 @@ type Store struct {
 	lanes   map[delivery.Lane]*lane
 	settled expiries
 	pending int
-	bytes   int64
+	bytes   int64 // of pending records
+	kept    int64 // of settled records
 	puts    uint64
 }
 
@@ -56,7 +59,7 @@ type record struct {
 	index   int  // in the heap that it is in: due or settled
 }
 
-func (r *record) size() int64 { return int64(len(r.Body) + len(r.Transcript)) }
+func (r *record) size() int64 { return int64(len(r.Body) + len(r.Transcript) + len(r.ChatID)) }
 
 // lane has the pending deliveries of one lane: in due those that can be
 // claimed, in chats the queue of each chat, whose head is either due or
@@ -121,7 +124,7 @@ func (s *Store) room(deliveries []*delivery.Delivery, now time.Time) error {
 		if l := s.lanes[d.Lane]; l != nil && d.ChatID != "" && len(l.chats[d.ChatID]) >= delivery.MaxPendingPerChat {
 			return delivery.ErrFull
 		}
-		bytes += int64(len(d.Body) + len(d.Transcript))
+		bytes += (&record{Delivery: *d}).size()
 	}
 	if s.pending+len(deliveries) > s.options.MaxPending || s.bytes+bytes > s.options.MaxBytes {
 		return delivery.ErrFull
@@ -220,9 +223,12 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (bool, error) {
 	s.bytes -= r.size()
 	r.Delivery = *d
 	r.Memo, r.Claimed = nil, false
-	s.bytes += r.size()
 	l := s.lanes[r.Lane]
 	if r.State == delivery.Pending {
+		if s.bytes+r.size() > s.options.MaxBytes {
+			r.Transcript = nil // it can be fetched again
+		}
+		s.bytes += r.size()
 		heap.Push(&l.due, r)
 		return false, nil
 	}
@@ -255,6 +261,7 @@ func (s *Store) settle(r *record) {
 		r.expires = r.KeyExpires
 	}
 	heap.Push(&s.settled, r)
+	s.kept += r.size()
 }
 
 // Revive implements [delivery.Store].
@@ -269,6 +276,8 @@ func (s *Store) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, e
 		return nil, delivery.ErrNotFound
 	}
 	heap.Remove(&s.settled, r.index)
+	s.kept -= r.size()
+	s.bytes += r.size()
 	r.State, r.Claimed, r.revived, r.Answer = delivery.Pending, true, true, nil
 	r.DueAt, r.Elapsed = s.options.Now(), 0
 	s.pending++
@@ -301,11 +310,13 @@ func (s *Store) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// expire forgets settled records whose time has passed.
+// expire forgets settled records whose time has passed, and others when they
+// are too many.
 func (s *Store) expire(now time.Time) {
-	for len(s.settled) > 0 && (!s.settled[0].expires.After(now) || len(s.settled) > s.options.MaxSettled) {
+	for len(s.settled) > 0 && (!s.settled[0].expires.After(now) ||
+		len(s.settled) > s.options.MaxSettled || s.kept > s.options.MaxBytes) {
 		r := heap.Pop(&s.settled).(*record)
-		s.bytes -= r.size()
+		s.kept -= r.size()
 		delete(s.byID, r.ID)
 		if siblings := s.byKey[r.Key]; len(siblings) > 0 {
 			siblings = slices.DeleteFunc(siblings, func(o *record) bool { return o == r })
