@@ -26,7 +26,7 @@ const (
 // reads the log.
 func TestSecrecy(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string]string{"default level": "", "debug level": "debug"} {
+	for name, options := range map[string]string{"default level": "", "debug level": "debug\n\tservers {\n\t\ttrace\n\t}"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSides(t)
@@ -77,9 +77,11 @@ func TestSecrecy(t *testing.T) {
 			c.stop(terminate)
 
 			printed := c.out.String()
-			for _, line := range []string{
-				`"uri":"/kindly"`, "webhook refused", "ticket goes out without the chat's transcript", "upstream paused", "deliveries are lost",
-			} {
+			lines := []string{`"uri":"/kindly"`, "webhook refused", "ticket goes out without the chat's transcript", "upstream paused", "deliveries are lost"}
+			if options != "" {
+				lines = append(lines, `"module":{"name":"kindly"`)
+			}
+			for _, line := range lines {
 				if !strings.Contains(printed, line) {
 					t.Errorf("the log has no %s", line)
 				}

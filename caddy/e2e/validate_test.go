@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,4 +41,23 @@ func TestValidateBesideServer(t *testing.T) {
 	s.accepted("http://"+address+"/kindly", kindlytest.DialogueWebhookFor("after"))
 	s.waitTickets(2)
 	c.running()
+}
+
+// TestWarnsOfWholeSite proves that the operator is told of a missing matcher,
+// where it is one.
+func TestWarnsOfWholeSite(t *testing.T) {
+	t.Parallel()
+	webhook := directive("", "secret s", "transcript off", "upstream https://helpdesk.example.com")
+	const warning = "kindly_webhook has no matcher and takes the whole site: give it a path, such as `kindly_webhook /kindly`"
+	for caddyfile, warns := range map[string]bool{
+		site("http://localhost", webhook):                                                   true,
+		site("http://localhost", directive("* shop", "secret s")):                           true,
+		site("http://localhost", strings.Replace(webhook, "webhook", "webhook /kindly", 1)): false,
+		site("http://localhost", "handle /kindly {", webhook, "}"):                          false,
+		site("http://localhost", "@a path /a\nroute @a {", webhook, "}"):                    false,
+	} {
+		status, printed := call(t, nil, nil, "kindly-caddy", "adapt", "--adapter", "caddyfile", "--config", file(t, "Caddyfile", caddyfile))
+		require.Zero(t, status, printed)
+		require.Equal(t, warns, strings.Contains(printed, warning), caddyfile)
+	}
 }

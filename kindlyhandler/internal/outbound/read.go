@@ -42,6 +42,9 @@ func Read(r io.Reader, length, limit int64, lease *Lease) ([]byte, error) {
 		for len(b) < cap(b) {
 			n, err := r.Read(b[len(b):cap(b)])
 			b = b[:len(b)+n]
+			if err == io.EOF && int64(len(b)) > limit {
+				return nil, ErrTooLarge
+			}
 			if err == io.EOF {
 				return b, nil
 			}
