@@ -261,10 +261,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return httpError(err)
 		}
 		replacer := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		replacer.Map(func(name string) (any, bool) {
-			value, ok := prepared.Placeholder(name)
-			return oneLine(value), ok
-		})
+		replacer.Map(func(name string) (any, bool) { return prepared.Placeholder(name) })
 		return next.ServeHTTP(w, r)
 	}
 	return httpError(h.handler.Serve(w, r))

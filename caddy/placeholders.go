@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -47,15 +46,4 @@ func resolve(field, value string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s has braces that are no placeholder: write a literal brace as \\{", field)
-}
-
-// oneLine makes a value one that a header can have: the next handler may put
-// it there, and no request can be made with it otherwise.
-func oneLine(value string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, value)
 }

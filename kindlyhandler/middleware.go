@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,13 +17,14 @@ import (
 // Prepared is a webhook on its way to a next handler.
 type Prepared struct{ facts facts }
 
-// Placeholder returns the value of a placeholder such as "kindly.chat.id".
+// Placeholder returns the value of a placeholder such as "kindly.chat.id". The
+// next handler may put it into a header: control characters are spaces.
 func (p *Prepared) Placeholder(name string) (string, bool) {
 	ours, ok := cutKnown(name)
 	if !ok {
 		return "", false
 	}
-	return p.facts.value(ours), true
+	return strings.Map(printable, p.facts.value(ours)), true
 }
 
 // Prepare makes a verified webhook a ticket, for a next handler to take: it

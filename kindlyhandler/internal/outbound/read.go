@@ -42,18 +42,14 @@ func Read(r io.Reader, length, limit int64, lease *Lease) ([]byte, error) {
 		for len(b) < cap(b) {
 			n, err := r.Read(b[len(b):cap(b)])
 			b = b[:len(b)+n]
-			if err == io.EOF && int64(len(b)) > limit {
+			switch {
+			case int64(len(b)) > limit:
 				return nil, ErrTooLarge
-			}
-			if err == io.EOF {
+			case err == io.EOF:
 				return b, nil
-			}
-			if err != nil {
+			case err != nil:
 				return nil, err
 			}
-		}
-		if int64(len(b)) > limit {
-			return nil, ErrTooLarge
 		}
 		size = min(2*size, limit+1)
 	}
