@@ -475,7 +475,32 @@ func (r *recorder) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery
 	return r.store.Revive(ctx, id)
 }
 
-func (r *recorder) Pending(ctx context.Context) (int, error) { return r.store.Pending(ctx) }
+func (r *recorder) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	if err := r.fault(); err != nil {
+		return nil, err
+	}
+	return r.store.Take(ctx, id)
+}
+
+func (r *recorder) Get(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	return r.store.Get(ctx, id)
+}
+
+func (r *recorder) List(ctx context.Context, query delivery.Query) (delivery.Page, error) {
+	return r.store.List(ctx, query)
+}
+
+func (r *recorder) Drop(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	return r.store.Drop(ctx, id)
+}
+
+func (r *recorder) Erase(ctx context.Context, chatID string) (int, error) {
+	return r.store.Erase(ctx, chatID)
+}
+
+func (r *recorder) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, error) {
+	return r.store.Count(ctx)
+}
 
 // Close keeps the store for the next dispatcher.
 func (r *recorder) Close() error { return nil }

@@ -50,7 +50,7 @@ var contexts = []test{
 	{"ended before a question", func(b *bench) {
 		_, err := b.store.Find(ended(), newKey())
 		require.ErrorIs(b, err, context.Canceled)
-		_, err = b.store.Pending(ended())
+		_, err = b.store.Count(ended())
 		require.ErrorIs(b, err, context.Canceled)
 	}},
 }
