@@ -94,7 +94,7 @@ type Store interface {
 	Drop(ctx context.Context, id uuid.UUID) (*Delivery, error)
 
 	// Erase drops all deliveries of a chat, in every lane and state, and
-	// returns how many there were.
+	// returns how many there were. Those without a chat are of none.
 	Erase(ctx context.Context, chatID string) (int, error)
 
 	// Count counts the deliveries of each lane that has any.

@@ -236,7 +236,6 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (bool, error) {
 	r.Delivery = *d
 	r.Memo, r.Claimed = nil, false
 	l := s.lanes[r.Lane]
-	heap.Fix(&l.ages, r.age)
 	if r.State == delivery.Pending {
 		if s.bytes+r.size() > s.options.MaxBytes {
 			r.Transcript = nil // it can be fetched again
