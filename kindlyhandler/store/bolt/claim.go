@@ -1,0 +1,212 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// Claim implements [delivery.Store]. What is claimed stays in the table of
+// what is due until it is saved, so that a crash loses no claim.
+func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, limit int) (claimed []*delivery.Delivery, next time.Time, err error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	var ids []uuid.UUID
+	err = s.view(func(tx *bbolt.Tx) error {
+		ids, next, err = s.claimDue(tx, lane, nanos(now), limit)
+		return err
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	for i, id := range ids {
+		d, err := s.claimed(id, lane, nanos(now))
+		if err != nil {
+			s.unclaim(ids[i:])
+			return claimed, next, ignoreUnless(len(claimed) == 0, err)
+		}
+		if d != nil {
+			claimed = append(claimed, d)
+		}
+	}
+	return claimed, next, nil
+}
+
+func ignoreUnless(condition bool, err error) error {
+	if condition {
+		return err
+	}
+	return nil
+}
+
+// claimDue claims what is due by the table, which may be older than the
+// claims.
+func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int) (ids []uuid.UUID, next time.Time, err error) {
+	b := due(lane).in(tx)
+	if b == nil {
+		return nil, next, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := b.Cursor()
+	for key, value := c.First(); key != nil; key, value = c.Next() {
+		id, err := idOf(value)
+		if err != nil {
+			return ids, next, err
+		}
+		if _, claimed := s.index.claims[id]; claimed || s.index.unsaved[id] != nil {
+			continue
+		}
+		at := timeOfKey(key)
+		if at > now || len(ids) == limit {
+			return ids, timeOf(at), nil
+		}
+		s.index.claims[id] = claim{}
+		ids = append(ids, id)
+	}
+	return ids, next, nil
+}
+
+// claimed returns a delivery that was claimed by the table, nil if the table
+// was old.
+func (s *Store) claimed(id uuid.UUID, lane delivery.Lane, now int64) (d *delivery.Delivery, err error) {
+	var r record
+	err = s.view(func(tx *bbolt.Tx) error {
+		b := deliveries.in(tx)
+		if b == nil {
+			return delivery.ErrNotFound
+		}
+		value := b.Get(id[:])
+		if value == nil {
+			return delivery.ErrNotFound
+		}
+		if r, err = decode(id[:], value); err != nil {
+			return err
+		}
+		if d, err = r.delivery(id); err != nil {
+			return err
+		}
+		return readContent(tx, d)
+	})
+	if err != nil && !errors.Is(err, delivery.ErrNotFound) {
+		return nil, err
+	}
+	if err != nil || r.state != delivery.Pending || r.place != placeDue || r.due > now || r.lane != lane {
+		s.unclaim([]uuid.UUID{id})
+		return nil, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.index.claims[id]; !ok { // dropped at this moment
+		return nil, nil
+	}
+	c := claim{}
+	if r.counted() {
+		c.chat = r.chat
+	}
+	s.index.claims[id] = c
+	d.Claimed = true
+	return d, nil
+}
+
+func (s *Store) unclaim(ids []uuid.UUID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		delete(s.index.claims, id)
+	}
+}
+
+// Take implements [delivery.Store].
+func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	d, err := s.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if d.State != delivery.Pending {
+		return nil, delivery.ErrNotFound
+	}
+	s.mu.Lock()
+	_, busy := s.index.claims[id]
+	if !busy {
+		s.index.claims[id] = claim{}
+	}
+	s.mu.Unlock()
+	if busy {
+		return nil, delivery.ErrBusy
+	}
+	// By what is there now that nobody else can change it.
+	taken, err := s.claimed(id, d.Lane, nanos(future))
+	switch {
+	case err != nil:
+		s.unclaim([]uuid.UUID{id})
+		return nil, err
+	case taken == nil && d.ChatID != "":
+		return nil, delivery.ErrBusy
+	case taken == nil:
+		return nil, delivery.ErrNotFound
+	}
+	return taken, nil
+}
+
+// future is later than anything is due.
+var future = time.Unix(0, 1<<63-1)
+
+// Revive implements [delivery.Store].
+func (s *Store) Revive(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, err error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	err = s.perform(ctx, &operation{do: func(w *writer) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d, err = s.revive(w, id)
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (s *Store) revive(w *writer, id uuid.UUID) (*delivery.Delivery, error) {
+	old, ok := w.record(id)
+	if w.fault != nil {
+		return nil, w.fault
+	}
+	if !ok || old.state != delivery.Dead {
+		return nil, delivery.ErrNotFound
+	}
+	d, err := old.delivery(id)
+	if err == nil {
+		err = readContent(w.txs[0], d)
+	}
+	if err != nil {
+		w.fail(err)
+		return nil, err
+	}
+	d.State, d.Claimed, d.Answer = delivery.Pending, true, nil
+	d.DueAt, d.Elapsed = s.now(), 0
+	r, err := recordOf(d)
+	if err != nil {
+		return nil, err
+	}
+	r.sequence, r.siblings, r.first, r.revived = old.sequence, old.siblings, old.first, true
+	unplace(w, &old)
+	w.write(id, &r)
+	w.onFailure(s.index.count(r.lane, delivery.Dead, -1))
+	s.index.appears(r.lane, id)
+	w.onFailure(s.index.count(r.lane, delivery.Pending, 1))
+	s.index.claims[id] = claim{}
+	w.onFailure(func() { delete(s.index.claims, id) })
+	return d, nil
+}

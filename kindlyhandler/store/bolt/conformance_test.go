@@ -1,0 +1,36 @@
+package bolt_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery/storetest"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, now func() time.Time) delivery.Store {
+		s, err := bolt.Open(bolt.Options{Path: filepath.Join(fastDir(t), "deliveries.db"), Now: now})
+		require.NoError(t, err)
+		return s
+	})
+}
+
+// fastDir is a directory where flushing costs little, if there is one: what
+// the suite tests does not depend on it.
+func fastDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "kindly-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

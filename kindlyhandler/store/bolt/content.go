@@ -1,0 +1,112 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/s2"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// The content of a delivery lies apart from its record, under the id and one
+// of these: it is written once, and dropped on delivery.
+const (
+	kindBody       = 'b'
+	kindTranscript = 't'
+)
+
+func contentKey(id uuid.UUID, kind byte) []byte { return append(id[:], kind) }
+
+// origin is what a webhook's content says of itself: if its record is lost to
+// damage, the delivery can be made anew.
+type origin struct {
+	_          struct{} `cbor:",toarray"`
+	Webhook    string
+	Upstream   string
+	Key        []byte
+	KeyExpires int64
+	Event      string
+	ChatID     string
+	ReceivedAt int64
+}
+
+// encodeBody returns the webhook's content: checksum, origin, body.
+func encodeBody(d *delivery.Delivery) ([]byte, error) {
+	o, err := cbor.Marshal(&origin{
+		Webhook: d.Lane.Webhook, Upstream: d.Lane.Upstream,
+		Key: d.Key[:], KeyExpires: nanos(d.KeyExpires),
+		Event: d.Event, ChatID: d.ChatID, ReceivedAt: nanos(d.ReceivedAt),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding a webhook's origin: %w", err)
+	}
+	b := make([]byte, 8, 8+len(o)+len(d.Body))
+	binary.BigEndian.PutUint32(b[4:], uint32(len(o)))
+	return seal(contentKey(d.ID, kindBody), append(append(b, o...), d.Body...)), nil
+}
+
+// encodeTranscript returns the transcript's content: checksum, transcript,
+// compressed.
+func encodeTranscript(d *delivery.Delivery) []byte {
+	b := make([]byte, 4+s2.MaxEncodedLen(len(d.Transcript)))
+	n := len(s2.Encode(b[4:], d.Transcript))
+	return seal(contentKey(d.ID, kindTranscript), b[:4+n])
+}
+
+// seal sets the checksum of a content.
+func seal(key, b []byte) []byte {
+	binary.BigEndian.PutUint32(b, checksum(key, b[4:]))
+	return b
+}
+
+// unseal returns a content without its checksum.
+func unseal(key, b []byte) ([]byte, error) {
+	if len(b) < 4 || binary.BigEndian.Uint32(b) != checksum(key, b[4:]) {
+		return nil, fmt.Errorf("%w: a webhook's checksum is wrong", errDamaged)
+	}
+	return b[4:], nil
+}
+
+// decodeBody returns a copy of the body, and its origin if it is wanted.
+func decodeBody(id uuid.UUID, b []byte, o *origin) ([]byte, error) {
+	b, err := unseal(contentKey(id, kindBody), b)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) < 4 || uint64(len(b)) < 4+uint64(binary.BigEndian.Uint32(b)) {
+		return nil, fmt.Errorf("%w: a webhook is cut off", errDamaged)
+	}
+	n := 4 + binary.BigEndian.Uint32(b)
+	if o != nil {
+		if err := cbor.Unmarshal(b[4:n], o); err != nil {
+			return nil, fmt.Errorf("%w: a webhook's origin: %w", errDamaged, err)
+		}
+	}
+	return append([]byte(nil), b[n:]...), nil
+}
+
+func decodeTranscript(id uuid.UUID, b []byte) ([]byte, error) {
+	b, err := unseal(contentKey(id, kindTranscript), b)
+	if err != nil {
+		return nil, err
+	}
+	transcript, err := s2.Decode(nil, b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a transcript: %w", errDamaged, err)
+	}
+	return transcript, nil
+}
+
+// delivery returns what can be known of a delivery from its content alone.
+func (o *origin) delivery(id uuid.UUID, body []byte) *delivery.Delivery {
+	d := &delivery.Delivery{
+		ID: id, Lane: delivery.Lane{Webhook: o.Webhook, Upstream: o.Upstream},
+		KeyExpires: timeOf(o.KeyExpires), Event: o.Event, ChatID: o.ChatID,
+		ReceivedAt: timeOf(o.ReceivedAt), DueAt: timeOf(o.ReceivedAt), Body: body,
+	}
+	copy(d.Key[:], o.Key)
+	return d
+}

@@ -1,0 +1,128 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// file is the open database. Readers hold it while they read, so that it can
+// be replaced by another one.
+type file struct {
+	mu sync.RWMutex
+	db *bbolt.DB // nil when it is closed
+}
+
+var errLocked = errors.New("another process has it open (a second Caddy with the same storage?): end that, or give this one a path of its own (store bolt <path>)")
+
+// lock takes the path for this process, for as long as what it returns is not
+// closed. The lock is a file of its own, since the database's can be replaced;
+// that it is a bbolt file, too, makes it one on every system.
+func lock(path string, timeout time.Duration) (*bbolt.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	name := path + ".lock"
+	open := func() (db *bbolt.DB, err error) {
+		defer faulting()()
+		defer guard(&err)
+		return bbolt.Open(name, 0o600, &bbolt.Options{Timeout: timeout})
+	}
+	db, err := open()
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, errLocked
+	}
+	if err != nil && os.Remove(name) == nil { // damaged: there is nothing in it
+		db, err = open()
+	}
+	return db, err
+}
+
+// open opens the database at a path, which it makes if there is none. It
+// fails with errDamaged if what is there is to be set aside.
+func open(path string, timeout time.Duration) (db *bbolt.DB, err error) {
+	if err := check(path); err != nil {
+		return nil, err
+	}
+	defer faulting()()
+	defer guard(&err)
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:         timeout,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: initialMmapSize,
+	})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, errLocked
+	}
+	return db, err
+}
+
+// initialMmapSize is address space, not memory: within it, a growing file need
+// not wait for its readers.
+const initialMmapSize = 1 << 30 * (strconv.IntSize / 64)
+
+// guard turns a panic, or a fault when a page of the mapped file cannot be
+// read, into an error: a damaged file must not end the process. It is deferred
+// by whoever touches the file, in its own goroutine.
+func guard(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: %v", errDamaged, r)
+	}
+}
+
+// faulting makes faults panics, until the function is called.
+func faulting() (restore func()) {
+	old := debug.SetPanicOnFault(true)
+	return func() { debug.SetPanicOnFault(old) }
+}
+
+// view reads the database. Nothing of it may be kept. Readers are short: while
+// they are at it, pages that become free cannot be used again.
+func (f *file) view(read func(tx *bbolt.Tx) error) (err error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.db == nil {
+		return errClosedFile
+	}
+	defer faulting()()
+	defer guard(&err)
+	return f.db.View(read)
+}
+
+var errClosedFile = errors.New("the file is closed")
+
+// replace puts another database in place of this one, which is returned.
+func (f *file) replace(db *bbolt.DB) (old *bbolt.DB) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	old, f.db = f.db, db
+	return old
+}
+
+// closeDB closes a database whatever state it is in.
+func closeDB(db *bbolt.DB) (err error) {
+	if db == nil {
+		return nil
+	}
+	defer faulting()()
+	defer guard(&err)
+	return db.Close()
+}
+
+// sync makes a change of a directory's entries durable.
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,222 @@
+package bolt
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// restore makes the store ready: it finishes what a crash has interrupted and
+// reads the index. What cannot be done now is tried again.
+func (s *Store) restore() {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		err := s.load()
+		if err == nil {
+			s.mu.Lock()
+			close(s.ready)
+			s.mu.Unlock()
+			return
+		}
+		if s.closed.Load() {
+			return
+		}
+		if !errors.Is(err, errDamaged) {
+			s.log.Error("cannot read the store: webhooks are refused until that works", zap.String("path", s.path), zap.Error(err))
+			select {
+			case <-time.After(wait):
+			case <-s.closing:
+			}
+		}
+		if s.damage.found() {
+			s.setAside()
+		}
+	}
+}
+
+var errClosing = errors.New("the store is being closed")
+
+// load reads the index from the file.
+func (s *Store) load() error {
+	if s.damage.found() {
+		return errDamaged
+	}
+	if err := s.update(func(w *writer) error {
+		for _, t := range []table{deliveries, contents, held, delivered, dead, asides, {name: "due"}} {
+			w.of(t)
+		}
+		return w.fault
+	}); err != nil {
+		return err
+	}
+	if err := s.resumeImport(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.index.reset()
+	s.mu.Unlock()
+	started := time.Now()
+	var all []loose
+	n := 0
+	if err := s.each(deliveries, func(key, value []byte) error {
+		r, err := decode(key, value)
+		if err != nil {
+			return err
+		}
+		n++
+		id := uuid.UUID(key)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.enter(id, &r) {
+			l := loose{id: id, sequence: r.sequence}
+			if r.counted() {
+				l.chat = r.chat
+			}
+			all = append(all, l)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := s.placeAll(all); err != nil {
+		return err
+	}
+	s.log.Debug("store is ready", zap.String("path", s.path), zap.Int("deliveries", n), zap.Duration("took", time.Since(started)))
+	return nil
+}
+
+// each reads a table, in transactions of a thousand keys.
+func (s *Store) each(t table, f func(key, value []byte) error) error {
+	var last []byte
+	for more := true; more; {
+		if s.closed.Load() {
+			return errClosing
+		}
+		err := s.view(func(tx *bbolt.Tx) error {
+			b := t.in(tx)
+			if more = b != nil; !more {
+				return nil
+			}
+			c := b.Cursor()
+			key, value := c.First()
+			if last != nil {
+				if key, value = c.Seek(last); key != nil && string(key) == string(last) {
+					key, value = c.Next()
+				}
+			}
+			n := 0
+			for ; key != nil && n < chunk; key, value = c.Next() {
+				n++
+				last = append(last[:0], key...)
+				if err := f(key, value); err != nil {
+					return err
+				}
+			}
+			more = n == chunk
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter enters a record into the index. It tells whether the record waits
+// nowhere: its first attempt was cut off.
+func (s *Store) enter(id uuid.UUID, r *record) (isLoose bool) {
+	if r.first && r.keyExpires > nanos(s.now()) {
+		var key delivery.Key
+		if d, err := r.delivery(id); err == nil {
+			key = d.Key
+		}
+		if key != (delivery.Key{}) {
+			s.index.keys.add(key, head(id[:]), r.received, r.keyExpires)
+		}
+	}
+	if r.state == delivery.Pending {
+		s.index.appears(r.lane, id)
+	}
+	if s.index.unsaved[id] != nil { // its completion is yet to be written
+		s.index.add(r.lane, delivery.Delivered, 1)
+		return false
+	}
+	s.index.add(r.lane, r.state, 1)
+	if r.counted() {
+		s.index.enterChat(r.chat)
+	}
+	_, claimed := s.index.claims[id]
+	return r.state == delivery.Pending && r.place == placeNone && !claimed
+}
+
+// loose is a pending delivery that waits nowhere.
+type loose struct {
+	id             uuid.UUID
+	chat, sequence uint64
+}
+
+// placeAll gives what waits nowhere its place: due, or behind another one of
+// its chat; and it sees to it that each chat goes on.
+func (s *Store) placeAll(all []loose) error {
+	slices.SortFunc(all, func(a, b loose) int { return cmp.Compare(a.sequence, b.sequence) })
+	waiting, err := s.countHeld()
+	if err != nil {
+		return err
+	}
+	behind := make(map[uint64]int) // how many of a chat there are in no table
+	for _, l := range all {
+		behind[l.chat]++
+	}
+	headed := func(chat uint64) bool { // by one that is due, or claimed
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return int(s.index.chats[chat]) > behind[chat]+waiting[chat]
+	}
+	for part := range slices.Chunk(all, chunk) {
+		if err := s.update(func(w *writer) error {
+			for _, l := range part {
+				r, ok := w.record(l.id)
+				if !ok {
+					continue
+				}
+				if l.chat != 0 && headed(l.chat) {
+					r.place = placeHeld
+					waiting[l.chat]++
+					w.put(held, heldKey(r.chat, r.sequence), l.id[:])
+				} else {
+					r.place = placeDue
+					w.put(due(r.lane), timeKey(r.due, r.sequence), l.id[:])
+				}
+				behind[l.chat]--
+				w.write(l.id, &r)
+			}
+			return w.fault
+		}); err != nil {
+			return err
+		}
+	}
+	return s.update(func(w *writer) error {
+		for chat := range waiting {
+			if !headed(chat) {
+				letNextGo(w, chat)
+			}
+		}
+		return w.fault
+	})
+}
+
+// countHeld counts, by chat, what is held back.
+func (s *Store) countHeld() (map[uint64]int, error) {
+	n := make(map[uint64]int)
+	err := s.each(held, func(key, _ []byte) error {
+		n[head(key)]++
+		return nil
+	})
+	return n, err
+}

@@ -1,0 +1,157 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+const (
+	// sweepInterval is how often the store looks for what is past its time.
+	sweepInterval = time.Minute
+	// sweepChunk bounds what one transaction removes, so that webhooks do not
+	// wait long for it.
+	sweepChunk = 200
+	// deadWarning is how long before its end a dead letter is warned about.
+	deadWarning = 24 * time.Hour
+)
+
+// sweep is the goroutine that removes what is past its time.
+func (s *Store) sweep() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	var warned int64 = never
+	for {
+		if s.usable(ctx) == nil {
+			warned = s.sweepOnce(ctx, warned)
+		}
+		select {
+		case <-ticker.C:
+		case <-s.closing:
+			return
+		}
+	}
+}
+
+// sweepOnce removes what is past its time, and warns of the dead letters that
+// soon will be. It returns until which of them it has warned.
+func (s *Store) sweepOnce(ctx context.Context, warned int64) int64 {
+	now := s.now()
+	s.mu.Lock()
+	s.index.keys.forget(nanos(now))
+	s.mu.Unlock()
+	limits := s.limits.Load()
+	s.expire(ctx, delivered, now.Add(-limits.Retention))
+	if n := s.expire(ctx, dead, now.Add(-limits.DeadRetention)); n > 0 {
+		s.log.Warn("dead letters are past their retention and gone: these tickets were never delivered", zap.Int("dead_letters", n))
+	}
+	if err := s.removeAsides(now.Add(-limits.DeadRetention)); err != nil {
+		s.log.Warn("cannot remove a damaged file that was set aside", zap.Error(err))
+	}
+	return s.warn(now.Add(deadWarning-limits.DeadRetention), warned)
+}
+
+// expire removes what was settled before a time, and returns how many that
+// were. What still makes duplicates stays until it does not.
+func (s *Store) expire(ctx context.Context, t table, before time.Time) (total int) {
+	for {
+		n, more := 0, false
+		err := s.perform(ctx, &operation{do: func(w *writer) error {
+			buckets := w.of(t)
+			if buckets == nil {
+				return w.fault
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			var keys, ids [][]byte
+			c := buckets[0].Cursor()
+			for key, id := c.First(); key != nil && timeOfKey(key) < nanos(before); key, id = c.Next() {
+				if more = len(keys) == sweepChunk; more {
+					break
+				}
+				keys, ids = append(keys, append([]byte(nil), key...)), append(ids, append([]byte(nil), id...))
+			}
+			for i, b := range ids {
+				if s.expireOne(w, t, keys[i], b, before) {
+					n++
+				}
+			}
+			return w.fault
+		}})
+		if err != nil {
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, delivery.ErrClosed) {
+				s.log.Error("cannot remove what is past its retention", zap.Error(err))
+			}
+			return total
+		}
+		if total += n; !more {
+			return total
+		}
+	}
+}
+
+func (s *Store) expireOne(w *writer, t table, key, b []byte, before time.Time) (removed bool) {
+	id, err := idOf(b)
+	if err != nil {
+		w.fail(err)
+		return false
+	}
+	r, ok := w.record(id)
+	if !ok || settled(r.state) != t || r.settled != timeOfKey(key) {
+		w.delete(t, key) // leads nowhere
+		return false
+	}
+	if now := nanos(s.now()); r.keyExpires > now && r.keyHead != 0 {
+		unplace(w, &r)
+		// As if settled so late that it is past its time when the key is.
+		r.settled = timeOf(r.keyExpires).Add(before.Sub(s.now())).UnixNano() + 1
+		w.put(t, timeKey(r.settled, r.sequence), id[:])
+		w.write(id, &r)
+		return false
+	}
+	s.remove(w, id, &r)
+	return true
+}
+
+// warn tells of the dead letters settled before a time, each of them once.
+func (s *Store) warn(before time.Time, warned int64) int64 {
+	until := nanos(before)
+	n := 0
+	var oldest uuid.UUID
+	err := s.each(dead, func(key, id []byte) error {
+		at := timeOfKey(key)
+		if at >= until {
+			return errEnough
+		}
+		if at >= warned {
+			if n++; n == 1 && len(id) == idSize {
+				oldest = uuid.UUID(id)
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return warned
+	}
+	if n > 0 {
+		s.log.Warn("dead letters will be gone within a day: retry them, or they are lost",
+			zap.Int("dead_letters", n), zap.Stringer("oldest", oldest))
+	}
+	return max(until, warned)
+}
+
+var errEnough = errors.New("enough was read")

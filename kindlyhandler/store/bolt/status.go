@@ -1,0 +1,42 @@
+package bolt
+
+import "os"
+
+// Status is what an operator wants to know of a store.
+type Status struct {
+	Engine string `json:"engine"`
+	Path   string `json:"path"`
+	// Ready is false while the index is read, and while a damaged file is
+	// replaced: webhooks wait then.
+	Ready bool `json:"ready"`
+	// Bytes is the size of the file, FreeBytes what of it is free to be used
+	// again.
+	Bytes     int64 `json:"bytes"`
+	FreeBytes int64 `json:"free_bytes"`
+	// Unsaved counts completions that are not on disk yet.
+	Unsaved int `json:"unsaved"`
+	// Keys counts the webhooks that would be recognised as duplicates.
+	Keys int `json:"keys"`
+	// SetAside lists damaged files: they are removed after the retention of
+	// dead letters.
+	SetAside []Aside `json:"set_aside,omitempty"`
+}
+
+// Status returns the store's status.
+func (s *Store) Status() any {
+	status := Status{Engine: "bolt", Path: s.path, SetAside: s.listAsides()}
+	if info, err := os.Stat(s.path); err == nil {
+		status.Bytes = info.Size()
+	}
+	_, free := s.pages()
+	status.FreeBytes = int64(free) * int64(os.Getpagesize())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.ready:
+		status.Ready = true
+	default:
+	}
+	status.Unsaved, status.Keys = len(s.index.unsaved), s.index.keys.len()
+	return status
+}

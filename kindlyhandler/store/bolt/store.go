@@ -1,0 +1,350 @@
+// Package bolt keeps deliveries in one file, by bbolt: what Put has accepted is
+// on disk, and still there after a crash.
+//
+// One goroutine commits (committer.go): it takes what waits into one
+// transaction. What must be found by something else than a delivery's id is
+// either in a table of its own (tables.go) or, if that would be random writes,
+// in memory (keys.go, index.go), made anew when the file is opened (load.go).
+// A damaged file is set aside and what can be read of it imported (damage.go,
+// salvage.go); one that is mostly empty is compacted (compact.go).
+package bolt
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// Options of a [Store]. Zero values mean the defaults.
+type Options struct {
+	// Path of the file. Its directory is made if there is none, for this user
+	// alone. Required.
+	Path string
+	// LockTimeout is how long Open waits for another process to let go of the
+	// file; default 3 seconds.
+	LockTimeout time.Duration
+	// Log defaults to none, Now to [time.Now].
+	Log *zap.Logger
+	Now func() time.Time
+
+	Limits
+}
+
+// Limits can be changed while the store is open.
+type Limits struct {
+	// Retention is how long delivered deliveries are kept, default 24 hours;
+	// DeadRetention the same of dead letters, default 720 hours. While its key
+	// makes duplicates, a delivery is kept anyhow.
+	Retention, DeadRetention time.Duration
+	// MaxPending bounds the pending deliveries; default 1,000,000.
+	MaxPending int
+}
+
+// The defaults of [Limits].
+const (
+	DefaultRetention     = 24 * time.Hour
+	DefaultDeadRetention = 720 * time.Hour
+	DefaultMaxPending    = 1_000_000
+)
+
+func (l Limits) orDefaults() *Limits {
+	l.Retention = cmp.Or(l.Retention, DefaultRetention)
+	l.DeadRetention = cmp.Or(l.DeadRetention, DefaultDeadRetention)
+	l.MaxPending = cmp.Or(l.MaxPending, DefaultMaxPending)
+	return &l
+}
+
+// Store is a [delivery.Store] in a file.
+//
+// Until its index has been read, in the background after Open, and while a
+// damaged file is replaced, its methods wait.
+type Store struct {
+	path   string
+	log    *zap.Logger
+	now    func() time.Time
+	limits atomic.Pointer[Limits]
+	lock   *bbolt.DB
+	file   file
+
+	queue queue
+	// round is held while a transaction is made and committed. Who meets an
+	// index entry without a record waits for it.
+	round sync.RWMutex
+
+	mu    sync.Mutex // may be taken while round is held, not the other way
+	index index
+	ready chan struct{} // closed when the index is complete
+
+	damage  damage
+	compact compaction
+
+	closing  chan struct{} // closed when Close begins
+	closed   atomic.Bool
+	routines sync.WaitGroup
+	close    func() error
+}
+
+var _ delivery.Store = (*Store)(nil)
+
+// Open opens a store, or says why that cannot be. It does not read the file's
+// content, which may take long: that follows in the background.
+func Open(o Options) (*Store, error) {
+	s := &Store{
+		path:    o.Path,
+		log:     o.Log,
+		now:     o.Now,
+		index:   newIndex(),
+		ready:   make(chan struct{}),
+		closing: make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.SetLimits(o.Limits)
+	s.queue.init()
+	s.close = sync.OnceValue(s.shut)
+
+	timeout := cmp.Or(o.LockTimeout, 3*time.Second)
+	var err error
+	if s.lock, err = lock(o.Path, timeout); err != nil {
+		return nil, fmt.Errorf("store bolt %s: %w", o.Path, err)
+	}
+	s.compact.clear(s.path)
+	db, err := open(o.Path, timeout)
+	if errors.Is(err, errDamaged) {
+		s.damage.report(err)
+		err = nil
+	}
+	if err != nil {
+		_ = closeDB(s.lock)
+		return nil, fmt.Errorf("store bolt %s: %w", o.Path, err)
+	}
+	s.file.replace(db)
+	s.routines.Go(s.commit)
+	s.routines.Go(s.sweep)
+	return s, nil
+}
+
+// SetLimits changes the limits from now on.
+func (s *Store) SetLimits(l Limits) { s.limits.Store(l.orDefaults()) }
+
+// Close implements [delivery.Store]. What was saved is committed first.
+func (s *Store) Close() error { return s.close() }
+
+func (s *Store) shut() error {
+	s.closed.Store(true)
+	close(s.closing)
+	s.queue.close()
+	s.routines.Wait()
+	return errors.Join(closeDB(s.file.replace(nil)), closeDB(s.lock))
+}
+
+// usable waits until the index is complete.
+func (s *Store) usable(ctx context.Context) error {
+	for {
+		if s.closed.Load() {
+			return delivery.ErrClosed
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		ready := s.ready
+		s.mu.Unlock()
+		select {
+		case <-ready:
+			return nil
+		default:
+		}
+		select {
+		case <-ready:
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// view reads the file, and sees to it that damage is mended.
+func (s *Store) view(read func(tx *bbolt.Tx) error) error {
+	err := s.file.view(read)
+	switch {
+	case errors.Is(err, errDamaged):
+		s.damage.report(err)
+		s.queue.kick()
+	case errors.Is(err, errClosedFile):
+		return delivery.ErrClosed
+	}
+	return err
+}
+
+// Find implements [delivery.Store].
+func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Delivery, err error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	none := len(s.index.keys.find(key)) == 0
+	s.mu.Unlock()
+	if none || key == (delivery.Key{}) {
+		return nil, nil
+	}
+	s.round.RLock()
+	defer s.round.RUnlock()
+	s.mu.Lock()
+	heads := s.index.keys.find(key)
+	s.mu.Unlock()
+	err = s.view(func(tx *bbolt.Tx) error {
+		first, err := findKey(tx, heads, key, s.now())
+		if first == nil || err != nil {
+			return err
+		}
+		for _, id := range append([]uuid.UUID{first.id}, first.others()...) {
+			d, err := read(tx, id)
+			if errors.Is(err, delivery.ErrNotFound) { // dropped
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			all = append(all, d)
+		}
+		for _, d := range all {
+			if err := readContent(tx, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, d := range all {
+		all[i] = s.present(d)
+	}
+	return all, nil
+}
+
+// found is a record and where it is.
+type found struct {
+	id uuid.UUID
+	record
+}
+
+// findKey returns the first delivery of the webhook with a key that has not
+// expired, of those whose ids begin as given.
+func findKey(tx *bbolt.Tx, heads []uint64, key delivery.Key, now time.Time) (*found, error) {
+	b := deliveries.in(tx)
+	if b == nil {
+		return nil, nil
+	}
+	c := b.Cursor()
+	for _, start := range heads {
+		for id, value := c.Seek(binary.BigEndian.AppendUint64(nil, start)); len(id) == idSize && head(id) == start; id, value = c.Next() {
+			r, err := decode(id, value)
+			if err != nil {
+				return nil, err
+			}
+			if !r.first || r.keyHead != head(key[:]) || r.keyExpires <= nanos(now) {
+				continue
+			}
+			f := &found{uuid.UUID(id), r}
+			d, err := f.delivery(f.id)
+			if err != nil {
+				return nil, err
+			}
+			if d.Key == key {
+				return f, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// others returns the siblings' ids.
+func (r *record) others() (ids []uuid.UUID) {
+	for id := range slices.Chunk(r.siblings, idSize) {
+		ids = append(ids, uuid.UUID(id))
+	}
+	return ids
+}
+
+// read returns a delivery without its content.
+func read(tx *bbolt.Tx, id uuid.UUID) (*delivery.Delivery, error) {
+	b := deliveries.in(tx)
+	if b == nil {
+		return nil, delivery.ErrNotFound
+	}
+	value := b.Get(id[:])
+	if value == nil {
+		return nil, delivery.ErrNotFound
+	}
+	r, err := decode(id[:], value)
+	if err != nil {
+		return nil, err
+	}
+	return r.delivery(id)
+}
+
+// readContent adds a delivery's content.
+func readContent(tx *bbolt.Tx, d *delivery.Delivery) (err error) {
+	b := contents.in(tx)
+	if b == nil {
+		return nil
+	}
+	if value := b.Get(contentKey(d.ID, kindBody)); value != nil {
+		if d.Body, err = decodeBody(d.ID, value, nil); err != nil {
+			return err
+		}
+	}
+	if value := b.Get(contentKey(d.ID, kindTranscript)); value != nil {
+		if d.Transcript, err = decodeTranscript(d.ID, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// present returns a delivery as it is now: a completion that is not committed
+// yet counts.
+func (s *Store) present(d *delivery.Delivery) *delivery.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if saved := s.index.unsaved[d.ID]; saved != nil {
+		now := *saved
+		return &now
+	}
+	_, d.Claimed = s.index.claims[d.ID]
+	return d
+}
+
+// Get implements [delivery.Store].
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, err error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		if d, err = read(tx, id); err != nil {
+			return err
+		}
+		return readContent(tx, d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.present(d), nil
+}
