@@ -7,7 +7,6 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
-
 )
 
 // commit is the goroutine that writes. It begins with reading the index, and
@@ -193,4 +192,3 @@ func (s *Store) failed(err error) {
 	s.log.Error("cannot write to the store: webhooks are refused until that works again",
 		zap.String("path", s.path), zap.Error(err))
 }
-

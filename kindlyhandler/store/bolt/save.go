@@ -246,4 +246,3 @@ func (s *Store) passOn(w *writer, r *record) {
 		return
 	}
 }
-
