@@ -122,6 +122,8 @@ func (s *stage) runCaddy(listen string) error {
 	if err := json.Unmarshal(adapted, &config); err != nil {
 		return fmt.Errorf("decoding the example: %w", err)
 	}
+	// The demo leaves nothing on the disk.
+	config.AppsRaw["kindly"] = json.RawMessage(`{"store": {"engine": "memory"}}`)
 	no := false
 	config.Admin = &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func (*sibling) Stop() error { return nil }
 type lifecycle struct {
 	t       *testing.T
 	address string
-	storage string
+	dir     string // for all its data
 	kindly  *kindlytest.Kindly
 	desk    *kindlytest.HelpDesk
 }
@@ -63,7 +64,8 @@ func newLifecycle(t *testing.T) *lifecycle {
 		// It notices some seconds later that the lock is gone.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 	}
-	l := &lifecycle{t: t, storage: t.TempDir(), kindly: kindlytest.NewKindly(), desk: kindlytest.NewHelpDesk()}
+	l := &lifecycle{t: t, dir: t.TempDir(), kindly: kindlytest.NewKindly(), desk: kindlytest.NewHelpDesk()}
+	t.Setenv("XDG_DATA_HOME", l.dir)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l.address = listener.Addr().String()
@@ -79,9 +81,10 @@ func newLifecycle(t *testing.T) *lifecycle {
 	return l
 }
 
-// site returns a Caddyfile with a site of some directives.
-func (l *lifecycle) site(directives string) string {
-	return "{\n\tadmin off\n\tpersist_config off\n\tstorage file_system " + l.storage + "\n\tlog {\n\t\toutput discard\n\t}\n}\n" +
+// site returns a Caddyfile with a site of some directives, and global options.
+func (l *lifecycle) site(directives string, options ...string) string {
+	return "{\n\tadmin off\n\tpersist_config off\n\tstorage file_system " + l.dir + "\n" +
+		"\tlog {\n\t\toutput file " + l.dir + "/log {\n\t\t\troll_disabled\n\t\t}\n\t}\n" + strings.Join(options, "") + "}\n" +
 		"http://" + l.address + " {\n" + directives + "\n\tmetrics /metrics\n}\n"
 }
 
@@ -163,16 +166,27 @@ func (l *lifecycle) metric(name string) int {
 	return value
 }
 
+// hasRuntime tells whether anything has a store open, or says so.
 func hasRuntime() bool {
-	_, exists := runtimes.References(inMemory)
-	return exists
+	open := currentRuntime() != nil
+	runtimes.Range(func(any, any) bool {
+		open = true
+		return false
+	})
+	return open
 }
 
-// requireOneUser fails unless exactly one configuration has the runtime.
+// requireOneUser fails unless there is one runtime, of one configuration.
 func requireOneUser(t *testing.T) {
 	t.Helper()
-	users, exists := runtimes.References(inMemory)
-	require.True(t, exists)
+	all := 0
+	runtimes.Range(func(any, any) bool {
+		all++
+		return true
+	})
+	require.Equal(t, 1, all)
+	require.NotNil(t, currentRuntime())
+	users, _ := runtimes.References(currentRuntime().key)
 	require.Equal(t, 1, users)
 }
 
