@@ -107,6 +107,15 @@ func (l *lifecycle) config(caddyfile string) []byte {
 	return adapted
 }
 
+// fail loads a configuration that does not start, and returns why.
+func (l *lifecycle) fail(caddyfile string) error {
+	l.t.Helper()
+	err := caddy.Load(l.config(caddyfile), true)
+	require.Error(l.t, err)
+	l.closeIdle()
+	return err
+}
+
 func (l *lifecycle) load(caddyfile string) {
 	l.t.Helper()
 	require.NoError(l.t, caddy.Load(l.config(caddyfile), true))
@@ -134,7 +143,7 @@ func (l *lifecycle) context() context.Context {
 
 // send sends the webhook of a chat, which must be accepted. It tries again
 // where Caddy resets a connection because it closes a server's listener.
-func (l *lifecycle) send(name, chatID string) {
+func (l *lifecycle) send(name, chatID string) (answer string) {
 	l.t.Helper()
 	ctx := l.context()
 	for {
@@ -144,7 +153,7 @@ func (l *lifecycle) send(name, chatID string) {
 		}
 		require.NoError(l.t, err)
 		require.Equal(l.t, http.StatusOK, response.Status)
-		return
+		return string(response.Body)
 	}
 }
 
@@ -195,10 +204,13 @@ func TestValidateTouchesNothing(t *testing.T) {
 	good := l.site(l.webhook("shop", l.desk.URL))
 	require.NoError(t, l.validate(good))
 	require.False(t, hasRuntime())
+	require.NoFileExists(t, l.deliveries())
 
 	l.load(good)
 	requireOneUser(t)
 	require.NoError(t, l.validate(l.site(l.webhook("other", l.desk.URL))))
+	require.NoError(t, l.validate(l.site(l.webhook("other", l.desk.URL), options("store bolt "+l.file("other.db")))))
+	require.NoFileExists(t, l.file("other.db"))
 	require.Error(t, l.validate(l.site(l.webhook("-", l.desk.URL))))
 	requireOneUser(t)
 	l.send("shop", "chat-1")
@@ -228,9 +240,8 @@ func TestFailedReload(t *testing.T) {
 	siblingFails.Store(true)
 	defer siblingFails.Store(false)
 	for i := range 10 {
-		err := caddy.Load(l.config(l.site(l.webhook("shop", other.URL)+l.webhook("more", other.URL))), true)
+		err := l.fail(l.site(l.webhook("shop", other.URL) + l.webhook("more", other.URL)))
 		require.ErrorContains(t, err, "the sibling does not start")
-		l.closeIdle()
 		requireOneUser(t)
 		l.send("shop", fmt.Sprintf("chat-%d", i))
 		require.NoError(t, l.desk.Wait(l.context(), i+1))
