@@ -77,6 +77,12 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			concurrency <n>
 //			transport   http { ... }
 //		}
+//		retry {
+//			initial_interval <duration>
+//			multiplier       <number>
+//			max_interval     <duration>
+//			max_elapsed      <duration>
+//		}
 //		respond_within <duration>
 //		reply          [<language>] <text>
 //		reply_pending  [<language>] <text>
@@ -120,6 +126,8 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return h.unmarshalTranscript(d)
 	case "upstream":
 		return h.unmarshalUpstream(d)
+	case "retry":
+		return h.unmarshalRetry(d)
 	case "respond_within":
 		if h.RespondWithin != nil {
 			return twice(d)
@@ -138,7 +146,7 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return oneArg(d, &h.ExchangeSlug, "<slug>")
 	default:
 		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, upstream, "+
-			"respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug")
+			"retry, respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug")
 	}
 }
 

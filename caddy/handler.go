@@ -28,8 +28,8 @@ func init() {
 // An accepted webhook is kept until its ticket is delivered. The first attempt
 // starts at once; if it ends within `respond_within`, the chat is told of its
 // result, else that the ticket will follow. What fails for the moment (network
-// errors, timeouts, 408, 425, 429, 5xx) is retried for up to three days, under
-// the same `Idempotency-Key`; what is refused for good (other 4xx) becomes a
+// errors, timeouts, 408, 425, 429, 5xx) is retried as `retry` says, for up to
+// three days, under the same `Idempotency-Key`; what is refused for good (other 4xx) becomes a
 // dead letter. A 401, a redirect, or 403 and 404 for three deliveries in a row
 // mean that the configuration is wrong: deliveries wait then until it is right.
 // The same webhook again, within `dedupe`, makes no second ticket and gets the
@@ -116,6 +116,9 @@ type Handler struct {
 
 	// Where tickets go. The first one's result is what the chat is told.
 	Upstreams []*Upstream `json:"upstreams,omitempty"`
+
+	// When a delivery that failed is attempted again, and for how long.
+	Retry *Retry `json:"retry,omitempty"`
 
 	// How long an answer may wait for the result of the first attempt. Zero:
 	// it never does. Default: 5 seconds.
@@ -299,6 +302,7 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 		Dedupe:        time.Duration(h.Dedupe),
 		Events:        h.Events,
 		IgnoreSources: h.IgnoreSources,
+		Retry:         h.Retry.policy(),
 		RespondWithin: kindlyhandler.DefaultRespondWithin,
 		Reply:         texts(h.Reply),
 		ReplyPending:  texts(h.ReplyPending),
@@ -396,6 +400,7 @@ func (h *Handler) checkMiddleware() error {
 	}{
 		{"dedupe", h.Dedupe != 0},
 		{"ignore_source", len(h.IgnoreSources) > 0},
+		{"retry", h.Retry != nil},
 		{"respond_within", h.RespondWithin != nil},
 		{"reply", len(h.Reply) > 0},
 		{"reply_pending", len(h.ReplyPending) > 0},

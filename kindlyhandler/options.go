@@ -64,8 +64,8 @@ type Options struct {
 	// Upstreams take the tickets; the first one's result is what the chat is
 	// told. Without any, only [Handler.Prepare] works.
 	Upstreams []UpstreamOptions
-	// Retry is how failed deliveries are repeated; default
-	// [delivery.DefaultRetryPolicy].
+	// Retry is how failed deliveries are repeated. Zero values of it mean those
+	// of [delivery.DefaultRetryPolicy].
 	Retry delivery.RetryPolicy
 	// RespondWithin is how long an answer may wait for the result of the
 	// first attempt. 0: it never does.
@@ -123,7 +123,7 @@ func New(o Options) (*Handler, error) {
 		dedupe:        o.Dedupe,
 		events:        o.Events,
 		ignoreSources: o.IgnoreSources,
-		retry:         o.Retry,
+		retry:         o.Retry.WithDefaults(),
 		respondWithin: o.RespondWithin,
 		log:           o.Log,
 		observer:      o.Observer,
@@ -133,9 +133,6 @@ func New(o Options) (*Handler, error) {
 	}
 	if h.maxBody == 0 {
 		h.maxBody = DefaultMaxBody
-	}
-	if h.retry == (delivery.RetryPolicy{}) {
-		h.retry = delivery.DefaultRetryPolicy
 	}
 	if h.log == nil {
 		h.log = zap.NewNop()
@@ -185,6 +182,9 @@ func (h *Handler) check(o Options) error {
 	}
 	if h.respondWithin < 0 {
 		return errors.New("respond_within is negative: write a duration such as 5s, or 0 to answer before the first attempt has ended")
+	}
+	if err := h.retry.Validate(); err != nil {
+		return fmt.Errorf("retry: %w", err)
 	}
 	for _, pattern := range o.Events {
 		if err := checkPattern(pattern); err != nil {

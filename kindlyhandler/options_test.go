@@ -26,6 +26,7 @@ func TestNew_refuses(t *testing.T) {
 		"negative max_body":    {func(o *Options) { o.MaxBody = -1 }, "max_body is negative: write"},
 		"max_body too large":   {func(o *Options) { o.MaxBody = 64 << 20 }, "max_body is too large: write"},
 		"respond_within":       {func(o *Options) { o.RespondWithin = -1 }, "respond_within is negative: write"},
+		"retry":                {func(o *Options) { o.Retry.MaxElapsed = -1 }, "retry: max_elapsed must be longer than 0: write"},
 		"events":               {func(o *Options) { o.Events = []string{"dialogue", "ticket.["} }, `events: "ticket.[" is not a pattern: write`},
 		"no api_key":           {func(o *Options) { o.Transcript.APIKey = "" }, "api_key is missing: write"},
 		"api_key":              {func(o *Options) { o.Transcript.APIKey = hidden + "\n" }, "api_key has characters that no header can carry"},
@@ -90,6 +91,19 @@ func TestNew_defaults(t *testing.T) {
 	require.Contains(t, h.Lanes(), lane)
 	assert.Equal(t, 16, h.Lanes()[lane].Concurrency)
 	assert.Equal(t, delivery.DefaultRetryPolicy, h.Lanes()[lane].Retry)
+}
+
+func TestNew_someOfRetry(t *testing.T) {
+	h, err := New(Options{
+		Secrets:   []string{"a"},
+		Upstreams: []UpstreamOptions{{URL: "https://desk.example.com"}},
+		Retry:     delivery.RetryPolicy{MaxElapsed: time.Hour},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	want := delivery.DefaultRetryPolicy
+	want.MaxElapsed = time.Hour
+	assert.Equal(t, want, h.Lanes()[delivery.Lane{Webhook: "default", Upstream: "default"}].Retry)
 }
 
 func TestNew_loopbackNeedsNoTLS(t *testing.T) {
