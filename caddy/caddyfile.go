@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -75,6 +76,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			header      <field> <value>
 //			timeout     <duration>
 //			concurrency <n>
+//			rate        <n>/<s|m|h>
 //			transport   http { ... }
 //		}
 //		retry {
@@ -267,10 +269,12 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 			return d.Errf("concurrency %q is not a number of requests: write a whole number from 1", n)
 		}
 		return nil
+	case "rate":
+		return rateArg(d, &u.Rate)
 	case "transport":
 		return transportArg(d, (*rawTransport)(&u.TransportRaw))
 	default:
-		return unknown(d, "upstream", "name, method, header, timeout, concurrency, transport")
+		return unknown(d, "upstream", "name, method, header, timeout, concurrency, rate, transport")
 	}
 }
 
@@ -389,6 +393,16 @@ func sizeArg(d *caddyfile.Dispenser, to *int64) error {
 		return d.Errf("%s %q is not a size: write a number and a unit, such as 512KiB or 4MiB", field, s)
 	}
 	*to = int64(size)
+	return nil
+}
+
+func rateArg(d *caddyfile.Dispenser, to *string) error {
+	if err := oneArg(d, to, "<n>/<s|m|h>"); err != nil {
+		return err
+	}
+	if _, err := delivery.ParseRate(*to); err != nil {
+		return d.Errf("rate %v", err)
+	}
 	return nil
 }
 

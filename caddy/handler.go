@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 func init() {
@@ -194,6 +195,14 @@ type Upstream struct {
 
 	// How many requests may be under way at once. Default: 16.
 	Concurrency int `json:"concurrency,omitempty"`
+
+	// How many requests a second, minute or hour may have, first attempts and
+	// later ones together: `10/s`, `200/m`, `1000/h`. A tenth of them may come
+	// at once, the others come evenly, so that no period has more, whenever it
+	// begins. A first attempt whose turn would come too late for the answer is
+	// left for later. It holds on over reloads, but not over restarts. Default:
+	// no limit.
+	Rate string `json:"rate,omitempty"`
 
 	// How to make the requests: reverse_proxy's transport `http`, with all that
 	// it takes but proxy_protocol. Default: as the environment's proxy wants it.
@@ -381,6 +390,11 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 	}
 	if o.Name == "" {
 		o.Name = kindlyhandler.DefaultName
+	}
+	if u.Rate != "" {
+		if o.Rate, err = delivery.ParseRate(u.Rate); err != nil {
+			return o, fmt.Errorf("rate %w", err)
+		}
 	}
 	if o.URL, err = resolve("url", u.URL); err != nil {
 		return o, err

@@ -116,7 +116,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		"Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
-		"Upstream.Name", "Upstream.Method", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.TransportRaw",
+		"Upstream.Name", "Upstream.Method", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
 	} {
 		assert.Contains(t, strings.Join(strings.Fields(docs[optional]), " "), "Default: ", optional)
 	}

@@ -100,6 +100,8 @@ type UpstreamOptions struct {
 	Header http.Header
 	// Concurrency bounds the requests under way at once; default 16.
 	Concurrency int
+	// Rate bounds the requests in a time; by default nothing does.
+	Rate delivery.Rate
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -240,6 +242,9 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if o.Concurrency == 0 {
 		o.Concurrency = upstream.DefaultConcurrency
 	}
+	if o.Rate != (delivery.Rate{}) && (o.Rate.Attempts < 1 || o.Rate.Per <= 0) {
+		return failed(errors.New("rate must be of at least one request in a time longer than 0"))
+	}
 	if o.Method != "" && !httpguts.ValidHeaderFieldName(o.Method) { // both are tokens
 		return failed(fmt.Errorf("method %q is not one: write POST, PUT or PATCH", o.Method))
 	}
@@ -254,7 +259,7 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if err != nil {
 		return failed(fmt.Errorf("url %w", err))
 	}
-	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency}
+	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency, rate: o.Rate}
 	if t.header, err = parseHeader(o.Header, lookup); err != nil {
 		return failed(err)
 	}

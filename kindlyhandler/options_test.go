@@ -48,6 +48,8 @@ func TestNew_refuses(t *testing.T) {
 		"method":               {func(o *Options) { o.Upstreams[0].Method = "P OST" }, `method "P OST" is not one: write`},
 		"concurrency":          {func(o *Options) { o.Upstreams[0].Concurrency = -1 }, "cannot be negative"},
 		"timeout":              {func(o *Options) { o.Upstreams[0].Timeout = -1 }, "cannot be negative"},
+		"rate of nothing":      {func(o *Options) { o.Upstreams[0].Rate.Per = time.Second }, `upstream "default": rate must be of at least one request`},
+		"rate in no time":      {func(o *Options) { o.Upstreams[0].Rate.Attempts = 1 }, `upstream "default": rate must be of at least one request`},
 		"reserved header":      {func(o *Options) { o.Upstreams[0].Header = http.Header{"idempotency-key": {hidden}} }, `header "idempotency-key" cannot be set`},
 		"header name":          {func(o *Options) { o.Upstreams[0].Header = http.Header{"a b": {hidden}} }, `header "a b" cannot be set`},
 		"header placeholder":   {func(o *Options) { o.Upstreams[0].Header = http.Header{"X": {hidden + "{http.x}"}} }, "header X: placeholder {http.x}"},

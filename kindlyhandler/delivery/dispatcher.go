@@ -115,6 +115,7 @@ func (q *Dispatcher) define() {
 	for name := range newest {
 		if q.lanes[name] == nil {
 			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1)}
+			l.gate.freed = l.poke
 			q.lanes[name] = l
 			q.loops.Go(l.run)
 		}
@@ -125,7 +126,7 @@ func (q *Dispatcher) define() {
 			l.definition.Store(nil)
 			continue
 		}
-		l.gate.setLimit(definition.Concurrency)
+		l.gate.configure(definition.Concurrency, definition.Rate)
 		l.definition.Store(&definition)
 		l.health.reconfigured(q.now())
 		l.poke()
@@ -243,7 +244,7 @@ func (q *Dispatcher) first(d *Delivery, deadline time.Time) *attempt {
 	if definition == nil || !l.worthwhile() {
 		return nil
 	}
-	a := l.begin(d, definition, firstAttempt)
+	a := l.begin(d, definition)
 	if a != nil {
 		a.deadline = deadline
 	}

@@ -17,13 +17,15 @@ type lane struct {
 	definition atomic.Pointer[Definition] // nil while the configuration does not name the lane
 	health     health
 	gate       gate
-	later      atomic.Int32 // later attempts under way
 	wake       chan struct{}
 }
 
 // longestNap bounds how long a lane trusts its timer: what is due is a matter
 // of the wall clock, which may be set.
 const longestNap = time.Minute
+
+// claimAtOnce bounds what a lane claims of its store at once.
+const claimAtOnce = 256
 
 // poke makes the lane look for deliveries that are due.
 func (l *lane) poke() {
@@ -62,11 +64,17 @@ func (l *lane) dispatch() time.Time {
 		return time.Time{}
 	}
 	now := l.dispatcher.now()
-	limit, probe, again := l.health.allowance(now, definition.Concurrency-int(l.later.Load()))
+	room, wait := l.gate.reserve(claimAtOnce)
+	if room == 0 {
+		return soon(now, wait)
+	}
+	limit, probe, again := l.health.allowance(now, room)
 	if limit == 0 {
+		l.gate.release(room)
 		return again
 	}
 	due, next, err := l.dispatcher.store.Claim(l.dispatcher.ctx, l.Lane, now, limit)
+	l.gate.release(room - len(due))
 	if len(due) == 0 {
 		l.health.noProbe(probe)
 	}
@@ -77,22 +85,29 @@ func (l *lane) dispatch() time.Time {
 		return now.Add(time.Second)
 	}
 	for i, d := range due {
-		a := l.begin(d, definition, laterAttempt)
+		a := l.begin(d, definition)
 		if a == nil { // the dispatcher stops
+			l.gate.release(len(due) - i)
 			for _, d := range due[i:] {
 				l.dispatcher.save(d)
 			}
 			return time.Time{}
 		}
-		a.probe = probe
-		l.later.Add(1)
+		a.probe, a.reserved = probe, true
 		go func() {
 			a.run()
-			l.later.Add(-1)
 			l.poke()
 		}()
 	}
 	return next
+}
+
+// soon returns the time after a wait; there is none for none.
+func soon(now time.Time, wait time.Duration) time.Time {
+	if wait == 0 {
+		return time.Time{}
+	}
+	return now.Add(wait)
 }
 
 // worthwhile tells whether an attempt should be made that is no probe.
