@@ -67,7 +67,7 @@ func (a *attempt) run() {
 	defer close(a.done)
 	defer a.cancel(nil)
 
-	started := a.lane.dispatcher.now()
+	at, started := a.lane.dispatcher.clock.wall(), a.lane.dispatcher.now()
 	outcome := a.try()
 	took := a.lane.dispatcher.now().Sub(started)
 	if a.reserved { // it did not get so far
@@ -81,7 +81,7 @@ func (a *attempt) run() {
 	case a.deferred:
 		a.lane.dispatcher.save(&a.delivery)
 	default:
-		a.settle(outcome, started, took)
+		a.settle(outcome, at, took)
 	}
 }
 

@@ -17,11 +17,15 @@ type lane struct {
 	definition atomic.Pointer[Definition] // nil while the configuration does not name the lane
 	health     health
 	gate       gate
+	empty      atomic.Bool // nothing waits for its time
 	wake       chan struct{}
+
+	// trusted is a time far ahead at which a delivery is due rightly. It is for
+	// run alone.
+	trusted time.Time
 }
 
-// longestNap bounds how long a lane trusts its timer: what is due is a matter
-// of the wall clock, which may be set.
+// longestNap is how often a lane looks at least whether the wall clock was set.
 const longestNap = time.Minute
 
 // claimAtOnce bounds what a lane claims of its store at once.
@@ -53,6 +57,7 @@ func (l *lane) run() {
 			nap = min(max(next.Sub(l.dispatcher.now()), 0), longestNap)
 		}
 		timer.Reset(nap)
+		l.dispatcher.followClock()
 	}
 }
 
@@ -73,7 +78,8 @@ func (l *lane) dispatch() time.Time {
 		l.gate.release(room)
 		return again
 	}
-	due, next, err := l.dispatcher.store.Claim(l.dispatcher.ctx, l.Lane, now, limit)
+	due, next, err := l.claim(now, limit, definition.Retry.MaxInterval)
+	l.empty.Store(err == nil && len(due) == 0 && next.IsZero())
 	l.gate.release(room - len(due))
 	if len(due) == 0 {
 		l.health.noProbe(probe)
@@ -100,6 +106,23 @@ func (l *lane) dispatch() time.Time {
 		}()
 	}
 	return next
+}
+
+// claim claims what is due, else one delivery that says it is due later than it
+// can be.
+func (l *lane) claim(now time.Time, limit int, longest time.Duration) ([]*Delivery, time.Time, error) {
+	q := l.dispatcher
+	due, next, err := q.store.Claim(q.ctx, l.Lane, now, limit)
+	if err != nil || len(due) > 0 || next.Sub(now) <= longest || next.Equal(l.trusted) {
+		return due, next, err
+	}
+	late, after, err := q.store.Claim(q.ctx, l.Lane, next, 1)
+	if err != nil || len(late) == 0 || !q.plausible(late[0]) {
+		return late, after, err
+	}
+	l.trusted = next
+	q.save(late[0])
+	return nil, next, nil
 }
 
 // soon returns the time after a wait; there is none for none.
