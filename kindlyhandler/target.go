@@ -22,6 +22,7 @@ type target struct {
 	lane        delivery.Lane
 	upstream    *upstream.Upstream
 	concurrency int
+	rate        delivery.Rate
 	header      []headerField
 }
 

@@ -24,7 +24,6 @@ type attempt struct {
 	lane       *lane
 	definition *Definition
 	delivery   Delivery
-	class      int
 	probe      uint64 // its number, 0 if it is none
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
@@ -39,16 +38,18 @@ type attempt struct {
 	committed chan struct{}
 	refused   error
 
+	// reserved is whether a later attempt has a reservation at the gate.
+	reserved bool
 	entered  bool
 	deferred bool
 }
 
 // begin prepares an attempt, nil if the dispatcher stops. The caller runs it.
-func (l *lane) begin(d *Delivery, definition *Definition, class int) *attempt {
+func (l *lane) begin(d *Delivery, definition *Definition) *attempt {
 	if !l.dispatcher.enter() {
 		return nil
 	}
-	a := &attempt{lane: l, definition: definition, delivery: *d, class: class, done: make(chan struct{})}
+	a := &attempt{lane: l, definition: definition, delivery: *d, done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancelCause(l.dispatcher.ctx)
 	return a
 }
@@ -66,9 +67,12 @@ func (a *attempt) run() {
 	defer close(a.done)
 	defer a.cancel(nil)
 
-	started := a.lane.dispatcher.now()
+	at, started := a.lane.dispatcher.clock.wall(), a.lane.dispatcher.now()
 	outcome := a.try()
 	took := a.lane.dispatcher.now().Sub(started)
+	if a.reserved { // it did not get so far
+		a.lane.gate.release(1)
+	}
 	if a.committed != nil {
 		<-a.committed // it may have failed before that
 	}
@@ -77,7 +81,7 @@ func (a *attempt) run() {
 	case a.deferred:
 		a.lane.dispatcher.save(&a.delivery)
 	default:
-		a.settle(outcome, started, took)
+		a.settle(outcome, at, took)
 	}
 }
 
@@ -126,21 +130,19 @@ func (a *attempt) proceed() error {
 	return nil
 }
 
-// enter takes a place at the gate, unless the lane is found not to work by
-// then.
+// enter takes a place at the gate, unless there is none in time, or the lane
+// is found not to work by then.
 func (a *attempt) enter() error {
-	if !a.lane.gate.tryEnter() {
-		ctx := a.ctx
-		if a.class == firstAttempt {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, a.deadline)
-			defer cancel()
-		}
-		if err := a.lane.gate.enter(ctx, a.class); err != nil {
-			return err
-		}
+	var err error
+	if a.reserved {
+		a.reserved = false
+		err = a.lane.gate.arrive()
+	} else {
+		err = a.lane.gate.enter(a.ctx, a.deadline.Sub(a.lane.dispatcher.now()))
 	}
 	switch {
+	case err != nil:
+		return err
 	case a.lane.dispatcher.ctx.Err() != nil: // at the same moment
 		a.lane.gate.leave()
 		return errStopped

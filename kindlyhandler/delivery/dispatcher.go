@@ -19,7 +19,7 @@ const commitTimeout = 5 * time.Second
 type Dispatcher struct {
 	store Store
 	log   *zap.Logger
-	now   func() time.Time
+	clock clock
 
 	// ctx is the context of every attempt; it ends when a shutdown has waited
 	// long enough.
@@ -52,8 +52,8 @@ type Option func(*Dispatcher)
 // WithLogger sets where the dispatcher logs; by default nowhere.
 func WithLogger(log *zap.Logger) Option { return func(q *Dispatcher) { q.log = log } }
 
-// WithNow sets the clock by which deliveries are due; by default [time.Now].
-func WithNow(now func() time.Time) Option { return func(q *Dispatcher) { q.now = now } }
+// WithNow sets the wall clock; by default [time.Now].
+func WithNow(now func() time.Time) Option { return func(q *Dispatcher) { q.clock.wall = now } }
 
 // RefuseWhileStopping makes Submit refuse what comes after [Dispatcher.Shutdown]
 // has begun: a store that does not outlive the process would lose it.
@@ -66,16 +66,20 @@ func NewDispatcher(store Store, options ...Option) *Dispatcher {
 	q := &Dispatcher{
 		store:    store,
 		log:      zap.NewNop(),
-		now:      time.Now,
+		clock:    clock{wall: time.Now},
 		lanes:    make(map[Lane]*lane),
 		stopping: make(chan struct{}),
 	}
 	for _, option := range options {
 		option(q)
 	}
+	q.clock.follow()
 	q.ctx, q.cancel = context.WithCancelCause(context.Background())
 	return q
 }
+
+// now is the time by which deliveries are due, see [clock].
+func (q *Dispatcher) now() time.Time { return q.clock.now() }
 
 // Push makes the dispatcher deliver by the given definitions, in place of all
 // pushed before: deliveries of a lane that they do not name wait until it is
@@ -115,6 +119,7 @@ func (q *Dispatcher) define() {
 	for name := range newest {
 		if q.lanes[name] == nil {
 			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1)}
+			l.gate.freed = l.poke
 			q.lanes[name] = l
 			q.loops.Go(l.run)
 		}
@@ -125,7 +130,7 @@ func (q *Dispatcher) define() {
 			l.definition.Store(nil)
 			continue
 		}
-		l.gate.setLimit(definition.Concurrency)
+		l.gate.configure(definition.Concurrency, definition.Rate)
 		l.definition.Store(&definition)
 		l.health.reconfigured(q.now())
 		l.poke()
@@ -243,7 +248,7 @@ func (q *Dispatcher) first(d *Delivery, deadline time.Time) *attempt {
 	if definition == nil || !l.worthwhile() {
 		return nil
 	}
-	a := l.begin(d, definition, firstAttempt)
+	a := l.begin(d, definition)
 	if a != nil {
 		a.deadline = deadline
 	}
@@ -272,6 +277,7 @@ func (q *Dispatcher) repeated(ctx context.Context, key Key, deadline time.Time) 
 		if err != nil {
 			return Receipt{}, err
 		}
+		revived.DueAt = q.now() // by our clock
 		found[i] = revived
 		if a := q.retry(*revived, deadline); i == 0 {
 			first = a

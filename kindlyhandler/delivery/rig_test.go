@@ -64,14 +64,14 @@ func run(t *testing.T, test func(r *rig)) {
 	})
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, options ...delivery.Option) *rig {
 	core, logs := observer.New(zap.DebugLevel)
 	s := &store{Store: memory.New(memory.Options{})}
 	r := &rig{
 		T:        t,
 		start:    time.Now(),
 		store:    s,
-		q:        delivery.NewDispatcher(s, delivery.WithLogger(zap.New(core))),
+		q:        delivery.NewDispatcher(s, append(options, delivery.WithLogger(zap.New(core)))...),
 		upstream: &upstream{reply: always(success)},
 		logs:     logs,
 	}

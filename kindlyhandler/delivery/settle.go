@@ -10,10 +10,10 @@ import (
 
 // settle turns the outcome of an attempt into the delivery's next state and
 // saves it.
-func (a *attempt) settle(o Outcome, started time.Time, took time.Duration) {
+func (a *attempt) settle(o Outcome, at time.Time, took time.Duration) {
 	l, d, retry := a.lane, &a.delivery, a.definition.Retry
 	now := l.dispatcher.now()
-	made := Attempt{At: started, Duration: took, Stage: o.Stage, Status: o.Status, Unknown: o.Unknown}
+	made := Attempt{At: at, Duration: took, Stage: o.Stage, Status: o.Status, Unknown: o.Unknown}
 	if o.Err != nil {
 		made.Error = o.Err.Error()
 	}
