@@ -14,19 +14,18 @@ import (
 // Claim implements [delivery.Store]. What is claimed stays in the table of
 // what is due until it is saved, so that a crash loses no claim.
 func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, limit int) (claimed []*delivery.Delivery, next time.Time, err error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, time.Time{}, err
-	}
 	var ids []uuid.UUID
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		s.unclaim(ids)
 		ids, next, err = s.claimDue(tx, lane, nanos(now), limit)
 		return err
 	})
 	if err != nil {
+		s.unclaim(ids)
 		return nil, time.Time{}, err
 	}
 	for i, id := range ids {
-		d, err := s.claimed(id, lane, nanos(now))
+		d, err := s.claimed(ctx, id, lane, nanos(now))
 		if err != nil {
 			s.unclaim(ids[i:])
 			return claimed, next, ignoreUnless(len(claimed) == 0, err)
@@ -75,9 +74,9 @@ func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int)
 
 // claimed returns a delivery that was claimed by the table, nil if the table
 // was old.
-func (s *Store) claimed(id uuid.UUID, lane delivery.Lane, now int64) (d *delivery.Delivery, err error) {
+func (s *Store) claimed(ctx context.Context, id uuid.UUID, lane delivery.Lane, now int64) (d *delivery.Delivery, err error) {
 	var r record
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		b := deliveries.in(tx)
 		if b == nil {
 			return delivery.ErrNotFound
@@ -106,7 +105,7 @@ func (s *Store) claimed(id uuid.UUID, lane delivery.Lane, now int64) (d *deliver
 	if _, ok := s.index.claims[id]; !ok { // dropped at this moment
 		return nil, nil
 	}
-	c := claim{}
+	c := claim{granted: true}
 	if r.counted() {
 		c.chat = r.chat
 	}
@@ -145,7 +144,7 @@ func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 		return nil, delivery.ErrBusy
 	}
 	// By what is there now that nobody else can change it.
-	taken, err := s.claimed(id, d.Lane, nanos(future))
+	taken, err := s.claimed(ctx, id, d.Lane, nanos(future))
 	switch {
 	case err != nil:
 		s.unclaim([]uuid.UUID{id})
@@ -206,7 +205,7 @@ func (s *Store) revive(w *writer, id uuid.UUID) (*delivery.Delivery, error) {
 	w.onFailure(s.index.count(r.lane, delivery.Dead, -1))
 	s.index.appears(r.lane, id)
 	w.onFailure(s.index.count(r.lane, delivery.Pending, 1))
-	s.index.claims[id] = claim{}
+	s.index.claims[id] = claim{granted: true}
 	w.onFailure(func() { delete(s.index.claims, id) })
 	return d, nil
 }

@@ -3,6 +3,7 @@ package bolt
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -87,20 +88,18 @@ func (s *Store) waitForCompany() {
 func (s *Store) transact(completions, operations []*operation) (err error) {
 	s.round.Lock()
 	defer s.round.Unlock()
-	done := make([]*operation, 0, len(completions)+len(operations))
-	var id int
+	all := slices.Concat(completions, operations)
+	var done []*operation
+	var id, next int
 	err = s.update(func(w *writer) error {
 		id = w.id
-		for _, group := range [2][]*operation{completions, operations} {
-			for _, o := range group {
-				if o.done != nil && !o.take() {
-					o.end(o.ctx.Err())
-					continue
-				}
-				if err := o.do(w); err != nil {
-					o.end(err)
-					continue
-				}
+		for ; next < len(all); next++ {
+			o := all[next]
+			if o.done != nil && !o.take() {
+				o.end(o.ctx.Err())
+			} else if err := o.do(w); err != nil {
+				o.end(err)
+			} else {
 				done = append(done, o)
 			}
 		}
@@ -110,6 +109,9 @@ func (s *Store) transact(completions, operations []*operation) (err error) {
 		if err == nil && o.committed != nil {
 			o.committed()
 		}
+		o.end(err)
+	}
+	for _, o := range all[next:] { // a panic has kept them from being done
 		o.end(err)
 	}
 	if err == nil {
@@ -154,6 +156,9 @@ func (s *Store) update(f func(w *writer) error) error {
 		if err := f(w); err != nil {
 			return err
 		}
+		if s.failing.Load() {
+			return errDisk
+		}
 		if err := tx.Commit(); err != nil {
 			return err
 		}
@@ -168,10 +173,12 @@ func (s *Store) update(f func(w *writer) error) error {
 		s.mu.Unlock()
 	}
 	if errors.Is(err, errDamaged) {
-		s.damage.report(err)
+		s.spoil(err)
 	}
 	return err
 }
+
+var errDisk = errors.New("the disk fails, in a test")
 
 // visible tells whether a transaction whose commit failed is in the file all
 // the same: it was its flush that failed.

@@ -16,10 +16,13 @@ import (
 // place. All of that is done by the committer.
 type compaction struct {
 	path string
-	db   *bbolt.DB // nil unless one is under way
-	rest []table   // to be copied
-	last []byte    // the last key that was
-	next time.Time // not before
+	// least is how many free pages are worth it, if they are more than half of
+	// the file; chunk how many keys are copied between two commits.
+	least, chunk int
+	db           *bbolt.DB // nil unless one is under way
+	rest         []table   // to be copied
+	last         []byte    // the last key that was
+	next         time.Time // not before
 	// began and copied are for the log.
 	began  time.Time
 	copied int
@@ -36,7 +39,7 @@ const (
 
 // clear removes what a crash has left.
 func (c *compaction) clear(path string) {
-	c.path = path + ".compact"
+	c.path, c.least, c.chunk = path+".compact", minFree, chunk
 	_ = os.Remove(c.path)
 }
 
@@ -66,7 +69,7 @@ func (c *compaction) abandon() {
 		_ = closeDB(c.db)
 		_ = os.Remove(c.path)
 	}
-	*c = compaction{path: c.path, next: time.Now().Add(compactRetry)}
+	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactRetry)}
 }
 
 // compactSome does a part of the work, and tells whether there is more.
@@ -94,7 +97,7 @@ func (s *Store) compactSome() bool {
 // worthCompacting tells whether more than half of the file is free, and much.
 func (s *Store) worthCompacting() bool {
 	pages, free := s.pages()
-	return free >= minFree && free > pages/2
+	return free >= s.compact.least && free > min(pages/2, 2*s.compact.least)
 }
 
 // pages returns how many pages the file has in use, and how many of them are
@@ -154,7 +157,7 @@ func (s *Store) tables() (all []table, err error) {
 	return all, err
 }
 
-// copyChunk copies a thousand keys, and tells whether that was all. What was
+// copyChunk copies some keys, and tells whether that was all. What was
 // committed since the compaction began is in the new file already, and the
 // same.
 func (s *Store) copyChunk() (done bool, err error) {
@@ -181,7 +184,7 @@ func (s *Store) copyChunk() (done bool, err error) {
 				if value == nil || string(key) == string(c.last) { // a table in it, or done
 					continue
 				}
-				if n++; n > chunk {
+				if n++; n > c.chunk {
 					return nil
 				}
 				if err := target.Put(key, value); err != nil {
@@ -192,8 +195,8 @@ func (s *Store) copyChunk() (done bool, err error) {
 			return nil
 		})
 	})
-	c.copied += min(n, chunk)
-	if err == nil && n <= chunk {
+	c.copied += min(n, c.chunk)
+	if err == nil && n <= c.chunk {
 		c.rest, c.last = c.rest[1:], nil
 	}
 	return err == nil && len(c.rest) == 0, err
@@ -218,7 +221,7 @@ func (s *Store) swap() error {
 	_ = closeDB(s.file.replace(c.db))
 	s.log.Info("the store's file was compacted", zap.String("path", s.path),
 		zap.Int("records", c.copied), zap.Duration("took", time.Since(c.began)))
-	*c = compaction{path: c.path, next: time.Now().Add(compactPause)}
+	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactPause)}
 	return nil
 }
 

@@ -77,13 +77,6 @@ type Aside struct {
 // replaceDamaged puts a new file in place of a damaged one, and makes the store
 // ready again with what could be read.
 func (s *Store) replaceDamaged() {
-	s.mu.Lock()
-	select {
-	case <-s.ready:
-		s.ready = make(chan struct{})
-	default:
-	}
-	s.mu.Unlock()
 	s.setAside()
 	s.restore()
 }

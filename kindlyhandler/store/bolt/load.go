@@ -151,8 +151,7 @@ func (s *Store) enter(id uuid.UUID, r *record) (isLoose bool) {
 	if r.counted() {
 		s.index.enterChat(r.chat)
 	}
-	_, claimed := s.index.claims[id]
-	return r.state == delivery.Pending && r.place == placeNone && !claimed
+	return r.state == delivery.Pending && r.place == placeNone && !s.index.claims[id].granted
 }
 
 // loose is a pending delivery that waits nowhere.

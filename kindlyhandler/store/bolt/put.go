@@ -82,7 +82,7 @@ func (s *Store) put(w *writer, entries []*entry) error {
 			w.put(held, heldKey(e.chat, e.sequence), e.id[:])
 		case e.claimed:
 			e.place = placeNone
-			s.index.claims[e.id] = claim{chat: e.chat}
+			s.index.claims[e.id] = claim{chat: e.chat, granted: true}
 			w.onFailure(func() { delete(s.index.claims, e.id) })
 		default:
 			e.place = placeDue

@@ -90,6 +90,8 @@ type Store struct {
 	damage  damage
 	compact compaction
 
+	failing atomic.Bool // commits fail, in tests
+
 	closing  chan struct{} // closed when Close begins
 	closed   atomic.Bool
 	routines sync.WaitGroup
@@ -179,17 +181,44 @@ func (s *Store) usable(ctx context.Context) error {
 	}
 }
 
-// view reads the file, and sees to it that damage is mended.
+// view reads the file. Damage that it meets is mended by the committer.
 func (s *Store) view(read func(tx *bbolt.Tx) error) error {
 	err := s.file.view(read)
 	switch {
 	case errors.Is(err, errDamaged):
-		s.damage.report(err)
-		s.queue.kick()
+		s.spoil(err)
 	case errors.Is(err, errClosedFile):
 		return delivery.ErrClosed
 	}
 	return err
+}
+
+// read is view for callers, who need not know of damage: they wait until it is
+// mended.
+func (s *Store) read(ctx context.Context, read func(tx *bbolt.Tx) error) error {
+	for again := range 3 {
+		if err := s.usable(ctx); err != nil {
+			return err
+		}
+		err := s.view(read)
+		if !errors.Is(err, errDamaged) || again == 2 {
+			return err
+		}
+	}
+	return errDamaged
+}
+
+// spoil makes everybody wait until damage is mended.
+func (s *Store) spoil(why error) {
+	s.mu.Lock()
+	s.damage.report(why)
+	select {
+	case <-s.ready:
+		s.ready = make(chan struct{})
+	default:
+	}
+	s.mu.Unlock()
+	s.queue.kick()
 }
 
 // Find implements [delivery.Store].
@@ -203,18 +232,19 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 	if none || key == (delivery.Key{}) {
 		return nil, nil
 	}
-	s.round.RLock()
-	defer s.round.RUnlock()
-	s.mu.Lock()
-	heads := s.index.keys.find(key)
-	s.mu.Unlock()
-	err = s.view(func(tx *bbolt.Tx) error {
+	s.round.RLock()   // its commit may be under way
+	s.round.RUnlock() //nolint:staticcheck // waiting was all
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		all = nil
+		s.mu.Lock()
+		heads := s.index.keys.find(key)
+		s.mu.Unlock()
 		first, err := findKey(tx, heads, key, s.now())
 		if first == nil || err != nil {
 			return err
 		}
 		for _, id := range append([]uuid.UUID{first.id}, first.others()...) {
-			d, err := read(tx, id)
+			d, err := readRecord(tx, id)
 			if errors.Is(err, delivery.ErrNotFound) { // dropped
 				continue
 			}
@@ -283,8 +313,8 @@ func (r *record) others() (ids []uuid.UUID) {
 	return ids
 }
 
-// read returns a delivery without its content.
-func read(tx *bbolt.Tx, id uuid.UUID) (*delivery.Delivery, error) {
+// readRecord returns a delivery without its content.
+func readRecord(tx *bbolt.Tx, id uuid.UUID) (*delivery.Delivery, error) {
 	b := deliveries.in(tx)
 	if b == nil {
 		return nil, delivery.ErrNotFound
@@ -334,11 +364,8 @@ func (s *Store) present(d *delivery.Delivery) *delivery.Delivery {
 
 // Get implements [delivery.Store].
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, err error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, err
-	}
-	err = s.view(func(tx *bbolt.Tx) error {
-		if d, err = read(tx, id); err != nil {
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		if d, err = readRecord(tx, id); err != nil {
 			return err
 		}
 		return readContent(tx, d)
