@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -15,9 +16,10 @@ import (
 // what is due until it is saved, so that a crash loses no claim.
 func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, limit int) (claimed []*delivery.Delivery, next time.Time, err error) {
 	var ids []uuid.UUID
+	var keys [][]byte
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		s.unclaim(ids)
-		ids, next, err = s.claimDue(tx, lane, nanos(now), limit)
+		ids, keys, next, err = s.claimDue(tx, lane, nanos(now), limit)
 		return err
 	})
 	if err != nil {
@@ -32,6 +34,9 @@ func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, li
 		}
 		if d != nil {
 			claimed = append(claimed, d)
+		} else if err := s.prune(ctx, lane, keys[i], id); err != nil {
+			s.unclaim(ids[i+1:])
+			return claimed, next, ignoreUnless(len(claimed) == 0, err)
 		}
 	}
 	return claimed, next, nil
@@ -46,10 +51,10 @@ func ignoreUnless(condition bool, err error) error {
 
 // claimDue claims what is due by the table, which may be older than the
 // claims.
-func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int) (ids []uuid.UUID, next time.Time, err error) {
+func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int) (ids []uuid.UUID, keys [][]byte, next time.Time, err error) {
 	b := due(lane).in(tx)
 	if b == nil {
-		return nil, next, nil
+		return nil, nil, next, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,19 +62,19 @@ func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int)
 	for key, value := c.First(); key != nil; key, value = c.Next() {
 		id, err := idOf(value)
 		if err != nil {
-			return ids, next, err
+			return ids, keys, next, err
 		}
 		if _, claimed := s.index.claims[id]; claimed || s.index.unsaved[id] != nil {
 			continue
 		}
 		at := timeOfKey(key)
 		if at > now || len(ids) == limit {
-			return ids, timeOf(at), nil
+			return ids, keys, timeOf(at), nil
 		}
 		s.index.claims[id] = claim{}
-		ids = append(ids, id)
+		ids, keys = append(ids, id), append(keys, bytes.Clone(key))
 	}
-	return ids, next, nil
+	return ids, keys, next, nil
 }
 
 // claimed returns a delivery that was claimed by the table, nil if the table
@@ -112,6 +117,20 @@ func (s *Store) claimed(ctx context.Context, id uuid.UUID, lane delivery.Lane, n
 	s.index.claims[id] = c
 	d.Claimed = true
 	return d, nil
+}
+
+// prune takes an entry out of the table of what is due that leads to nothing
+// that is: damage can do that. An entry that was old only when it was read is
+// gone already.
+func (s *Store) prune(ctx context.Context, lane delivery.Lane, key []byte, id uuid.UUID) error {
+	return s.perform(ctx, &operation{do: func(w *writer) error {
+		r, ok := w.record(id)
+		t, right, indexed := r.indexed()
+		if !ok || !indexed || t != due(lane) || string(right) != string(key) {
+			w.delete(due(lane), key)
+		}
+		return w.fault
+	}})
 }
 
 func (s *Store) unclaim(ids []uuid.UUID) {

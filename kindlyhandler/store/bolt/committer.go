@@ -68,7 +68,7 @@ func (s *Store) linger() {
 	select {
 	case <-timer.C:
 	case <-s.queue.wake:
-	case <-s.closing:
+	case <-s.ctx.Done():
 	}
 }
 
@@ -131,9 +131,7 @@ func (s *Store) transact(completions, operations []*operation) (err error) {
 // update commits what f writes, to the file and to the one that it is being
 // compacted into. If that fails, the index is as before.
 func (s *Store) update(f func(w *writer) error) error {
-	s.file.mu.RLock()
-	db := s.file.db
-	s.file.mu.RUnlock()
+	db := s.file.current()
 	if db == nil {
 		return errClosedFile
 	}
@@ -173,7 +171,7 @@ func (s *Store) update(f func(w *writer) error) error {
 		s.mu.Unlock()
 	}
 	if errors.Is(err, errDamaged) {
-		s.spoil(err)
+		s.spoil(db, err)
 	}
 	return err
 }
@@ -184,7 +182,7 @@ var errDisk = errors.New("the disk fails, in a test")
 // the same: it was its flush that failed.
 func (s *Store) visible(id int) bool {
 	current := 0
-	err := s.file.view(func(tx *bbolt.Tx) error {
+	_, err := s.file.view(func(tx *bbolt.Tx) error {
 		current = tx.ID()
 		return nil
 	})

@@ -76,7 +76,7 @@ func (c *compaction) abandon() {
 func (s *Store) compactSome() bool {
 	c := &s.compact
 	if c.db == nil {
-		if s.closed.Load() || time.Now().Before(c.next) {
+		if s.ctx.Err() != nil || time.Now().Before(c.next) {
 			return false
 		}
 		c.next = time.Now().Add(compactPause)
@@ -103,17 +103,12 @@ func (s *Store) worthCompacting() bool {
 // pages returns how many pages the file has in use, and how many of them are
 // free.
 func (s *Store) pages() (pages, free int) {
-	s.file.mu.RLock()
-	defer s.file.mu.RUnlock()
-	if s.file.db == nil {
-		return 0, 0
-	}
-	stats := s.file.db.Stats()
-	_ = s.file.db.View(func(tx *bbolt.Tx) error {
-		pages = int(tx.Size()) / s.file.db.Info().PageSize
+	_, _ = s.file.view(func(tx *bbolt.Tx) error {
+		stats := tx.DB().Stats()
+		pages, free = int(tx.Size())/tx.DB().Info().PageSize, stats.FreePageN+stats.PendingPageN
 		return nil
 	})
-	return pages, stats.FreePageN + stats.PendingPageN
+	return pages, free
 }
 
 var errNoRoom = errors.New("the disk has no room for the copy")
@@ -168,13 +163,13 @@ func (s *Store) copyChunk() (done bool, err error) {
 	t, n := c.rest[0], 0
 	err = s.view(func(tx *bbolt.Tx) error {
 		return c.db.Update(func(to *bbolt.Tx) error {
-			target, err := t.create(to)
-			if err != nil {
-				return err
-			}
 			from := t.in(tx)
 			if from == nil {
 				return nil
+			}
+			target, err := t.create(to)
+			if err != nil {
+				return err
 			}
 			if err := target.SetSequence(from.Sequence()); err != nil {
 				return err

@@ -85,6 +85,9 @@ func (s *Store) replaceDamaged() {
 // done, the damage stays.
 func (s *Store) setAside() {
 	why := s.damage.what()
+	s.mu.Lock()
+	s.unready()
+	s.mu.Unlock()
 	s.compact.abandon()
 	if old := s.file.replace(nil); old != nil {
 		// What a panic has left locked may make this wait for ever.
@@ -124,7 +127,7 @@ func (s *Store) setAside() {
 func (s *Store) pause() {
 	select {
 	case <-time.After(time.Second):
-	case <-s.closing:
+	case <-s.ctx.Done():
 	}
 }
 
@@ -224,7 +227,7 @@ func (s *Store) importFrom(a *Aside) error {
 	a.Imported, a.Lost = 0, 0
 	var batch []piece
 	flush := func() error {
-		if s.closed.Load() {
+		if s.ctx.Err() != nil {
 			return errClosing
 		}
 		err := s.update(func(w *writer) error {

@@ -27,3 +27,6 @@ func (s *Store) Compact(ctx context.Context) error {
 
 // FailCommits makes commits fail, or work again.
 func (s *Store) FailCommits(fail bool) { s.failing.Store(fail) }
+
+// SetMaxKeys changes how many keys there may be in memory.
+func (s *Store) SetMaxKeys(n int) { s.maxKeys = n }

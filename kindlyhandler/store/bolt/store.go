@@ -90,10 +90,13 @@ type Store struct {
 	damage  damage
 	compact compaction
 
+	maxKeys int
+	crowded chan struct{} // there are more keys in memory than that
+
 	failing atomic.Bool // commits fail, in tests
 
-	closing  chan struct{} // closed when Close begins
-	closed   atomic.Bool
+	ctx      context.Context // ends when Close begins
+	cancel   context.CancelFunc
 	routines sync.WaitGroup
 	close    func() error
 }
@@ -109,7 +112,8 @@ func Open(o Options) (*Store, error) {
 		now:     o.Now,
 		index:   newIndex(),
 		ready:   make(chan struct{}),
-		closing: make(chan struct{}),
+		crowded: make(chan struct{}, 1),
+		maxKeys: DefaultMaxKeys,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -118,6 +122,7 @@ func Open(o Options) (*Store, error) {
 		s.now = time.Now
 	}
 	s.SetLimits(o.Limits)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.queue.init()
 	s.close = sync.OnceValue(s.shut)
 
@@ -139,6 +144,7 @@ func Open(o Options) (*Store, error) {
 	s.file.replace(db)
 	s.routines.Go(s.commit)
 	s.routines.Go(s.sweep)
+	s.routines.Go(s.spill)
 	return s, nil
 }
 
@@ -149,8 +155,7 @@ func (s *Store) SetLimits(l Limits) { s.limits.Store(l.orDefaults()) }
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
-	s.closed.Store(true)
-	close(s.closing)
+	s.cancel()
 	s.queue.close()
 	s.routines.Wait()
 	return errors.Join(closeDB(s.file.replace(nil)), closeDB(s.lock))
@@ -159,7 +164,7 @@ func (s *Store) shut() error {
 // usable waits until the index is complete.
 func (s *Store) usable(ctx context.Context) error {
 	for {
-		if s.closed.Load() {
+		if s.ctx.Err() != nil {
 			return delivery.ErrClosed
 		}
 		if err := ctx.Err(); err != nil {
@@ -175,7 +180,7 @@ func (s *Store) usable(ctx context.Context) error {
 		}
 		select {
 		case <-ready:
-		case <-s.closing:
+		case <-s.ctx.Done():
 		case <-ctx.Done():
 		}
 	}
@@ -183,10 +188,10 @@ func (s *Store) usable(ctx context.Context) error {
 
 // view reads the file. Damage that it meets is mended by the committer.
 func (s *Store) view(read func(tx *bbolt.Tx) error) error {
-	err := s.file.view(read)
+	db, err := s.file.view(read)
 	switch {
 	case errors.Is(err, errDamaged):
-		s.spoil(err)
+		s.spoil(db, err)
 	case errors.Is(err, errClosedFile):
 		return delivery.ErrClosed
 	}
@@ -208,17 +213,25 @@ func (s *Store) read(ctx context.Context, read func(tx *bbolt.Tx) error) error {
 	return errDamaged
 }
 
-// spoil makes everybody wait until damage is mended.
-func (s *Store) spoil(why error) {
+// spoil notes that a database is damaged, unless another one has taken its
+// place since. Everybody waits then until it has.
+func (s *Store) spoil(db *bbolt.DB, why error) {
 	s.mu.Lock()
-	s.damage.report(why)
+	if s.file.current() == db {
+		s.damage.report(why)
+		s.unready()
+	}
+	s.mu.Unlock()
+	s.queue.kick()
+}
+
+// unready makes everybody wait. The mutex is held.
+func (s *Store) unready() {
 	select {
 	case <-s.ready:
 		s.ready = make(chan struct{})
 	default:
 	}
-	s.mu.Unlock()
-	s.queue.kick()
 }
 
 // Find implements [delivery.Store].
@@ -227,7 +240,7 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 		return nil, err
 	}
 	s.mu.Lock()
-	none := len(s.index.keys.find(key)) == 0
+	none := len(s.index.keys.find(key)) == 0 && len(s.index.keys.spilled) == 0
 	s.mu.Unlock()
 	if none || key == (delivery.Key{}) {
 		return nil, nil
@@ -237,7 +250,7 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		all = nil
 		s.mu.Lock()
-		heads := s.index.keys.find(key)
+		heads := append(s.index.keys.find(key), s.findSpilled(tx, key)...)
 		s.mu.Unlock()
 		first, err := findKey(tx, heads, key, s.now())
 		if first == nil || err != nil {
