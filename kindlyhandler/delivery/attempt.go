@@ -67,9 +67,10 @@ func (a *attempt) run() {
 	defer close(a.done)
 	defer a.cancel(nil)
 
-	at, started := a.lane.dispatcher.clock.wall(), a.lane.dispatcher.now()
+	at, began := a.lane.dispatcher.clock.wall(), a.lane.dispatcher.now()
 	outcome := a.try()
-	took := a.lane.dispatcher.now().Sub(started)
+	ended := a.lane.dispatcher.now()
+	interrupted := outcome.Verdict != Success && a.lane.dispatcher.ctx.Err() != nil
 	if a.reserved { // it did not get so far
 		a.lane.gate.release(1)
 	}
@@ -78,10 +79,12 @@ func (a *attempt) run() {
 	}
 	switch {
 	case a.refused != nil: // as if it had never begun
-	case a.deferred:
+	case a.deferred, interrupted && !a.entered: // as far as the upstream knows
 		a.lane.dispatcher.save(&a.delivery)
+	case interrupted:
+		a.cutOff(outcome, at, began, ended)
 	default:
-		a.settle(outcome, at, took)
+		a.settle(outcome, at, began, ended)
 	}
 }
 

@@ -46,6 +46,9 @@ func (q *Dispatcher) followClock() {
 		}
 	}
 	q.clock.follow()
+	for _, l := range q.lanes {
+		l.health.restart(q.now())
+	}
 	q.log.Info("the system clock was set: deliveries are due by it from now on")
 }
 

@@ -134,6 +134,26 @@ func TestClockIsFollowed(t *testing.T) {
 	})
 }
 
+// A refusal is for good only after another one's success, by whatever clock.
+func TestClockThatIsSetBeforeARefusal(t *testing.T) {
+	runSettable(t, func(r *rig, clock *wallClock) {
+		waiting, refused := r.new(), r.new()
+		r.upstream.replies(only(waiting, always(after(time.Hour, unavailable)), always(success)))
+		r.submit(5*time.Second, waiting)
+		clock.set(-time.Hour)
+		r.passes(time.Minute)
+		r.submits(5 * time.Second)
+		r.passes(time.Minute)
+		r.upstream.replies(only(refused, always(forbidden), always(success)))
+		r.submit(5*time.Second, refused)
+		r.passes(time.Minute)
+		r.is(delivery.Pending, refused)
+		r.submits(5 * time.Second)
+		r.passes(time.Second)
+		r.is(delivery.Dead, refused)
+	})
+}
+
 func TestClockIsNotFollowedUnderAHold(t *testing.T) {
 	runSettable(t, func(r *rig, clock *wallClock) {
 		r.upstream.replies(inTurn(held(10*time.Minute, tooMany), success))

@@ -115,11 +115,12 @@ func (q *Dispatcher) define() {
 		return
 	}
 	q.holding = last
-	newest := last.lanes
+	newest, now := last.lanes, q.now()
 	for name := range newest {
 		if q.lanes[name] == nil {
 			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1)}
 			l.gate.freed = l.poke
+			l.health.restart(now)
 			q.lanes[name] = l
 			q.loops.Go(l.run)
 		}
@@ -128,11 +129,13 @@ func (q *Dispatcher) define() {
 		definition, ok := newest[name]
 		if !ok {
 			l.definition.Store(nil)
+			l.health.define(false, now)
 			continue
 		}
 		l.gate.configure(definition.Concurrency, definition.Rate)
 		l.definition.Store(&definition)
-		l.health.reconfigured(q.now())
+		l.health.reconfigured(now)
+		l.health.define(true, now)
 		l.poke()
 	}
 }

@@ -44,12 +44,14 @@ type health struct {
 	condition   condition
 	failures    int         // in a row
 	refused     []uuid.UUID // in a row, each once
-	lastSuccess time.Time
-	heldUntil   time.Time // what the upstream asked for
+	lastSuccess time.Time   // by the wall clock, as the times of attempts
+	heldUntil   time.Time   // what the upstream asked for
 	interval    time.Duration
 	probeAt     time.Time
 	probes      uint64 // numbers them
 	probing     uint64 // the one under way, 0 if there is none
+	undefined   bool
+	reckoning   reckoning
 }
 
 // worthwhile tells whether somebody should wait for an attempt.
@@ -106,13 +108,15 @@ func (h *health) reconfigured(now time.Time) {
 	if h.condition != healthy {
 		h.interval, h.probeAt, h.probing = 0, now, 0
 	}
+	h.reckon(now)
 }
 
 // observe takes note of an attempt, and decides what a Refused one means for
 // its delivery. It returns the lane's condition before and after.
-func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (before, after condition) {
+func (h *health) observe(d *Delivery, o *Outcome, made Attempt, probe uint64, now time.Time) (before, after condition) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.reckon(now)
 	before = h.condition
 	probed := h.probed(probe)
 	if o.HoldLane && o.RetryAfter > 0 {
@@ -122,7 +126,7 @@ func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (
 	}
 	if o.Verdict == Success {
 		h.refused = h.refused[:0]
-		h.lastSuccess = now
+		h.lastSuccess = made.At.Add(made.Duration)
 	}
 	if o.Verdict == Refused {
 		o.Verdict = h.refusal(d, o.Status)
