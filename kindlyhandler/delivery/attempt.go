@@ -25,6 +25,7 @@ type attempt struct {
 	definition *Definition
 	delivery   Delivery
 	probe      uint64 // its number, 0 if it is none
+	forced     bool   // by the operator, whatever the lane's condition
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	done       chan struct{}
@@ -149,7 +150,7 @@ func (a *attempt) enter() error {
 	case a.lane.dispatcher.ctx.Err() != nil: // at the same moment
 		a.lane.gate.leave()
 		return errStopped
-	case a.probe == 0 && !a.lane.worthwhile():
+	case !a.forced && !a.lane.admits(a.probe):
 		a.lane.gate.leave()
 		return errNotNow
 	default:

@@ -118,7 +118,7 @@ func (q *Dispatcher) define() {
 	newest, now := last.lanes, q.now()
 	for name := range newest {
 		if q.lanes[name] == nil {
-			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1)}
+			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1), health: health{since: now}}
 			l.gate.freed = l.poke
 			l.health.restart(now)
 			q.lanes[name] = l

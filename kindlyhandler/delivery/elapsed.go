@@ -73,7 +73,7 @@ func (h *health) counted(d *Delivery, began, ended time.Time) time.Duration {
 // reckon takes note of whether time counts from now on.
 func (h *health) reckon(now time.Time) {
 	until := h.heldUntil
-	if h.undefined || h.condition == paused {
+	if h.undefined || h.condition == Paused || !h.pausedAt.IsZero() {
 		until = now.Add(forever)
 	}
 	h.reckoning.interrupt(now, until)
@@ -100,6 +100,13 @@ func (h *health) restart(now time.Time) {
 	defer h.mu.Unlock()
 	h.reckoning = reckoning{since: now}
 	h.reckon(now)
+}
+
+// shift moves the times that are shown.
+func (h *health) shift(by time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.since = h.since.Add(by)
 }
 
 func earlier(a, b time.Time) time.Time {

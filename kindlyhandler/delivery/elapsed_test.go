@@ -41,6 +41,12 @@ func TestMaxElapsedDoesNotCount(t *testing.T) {
 				r.passes(time.Second)
 			}
 		},
+		"a pause by hand": func(r *rig, _ *delivery.Delivery) {
+			require.NoError(r, r.q.Pause(lane))
+			r.at(before + meanwhile)
+			require.NoError(r, r.q.Resume(lane))
+			synctest.Wait()
+		},
 		"the time without a definition": func(r *rig, _ *delivery.Delivery) {
 			r.pop()
 			r.at(before + meanwhile)
@@ -104,6 +110,21 @@ func TestMaxElapsedDoesNotCountTheWaitForAnEarlierOne(t *testing.T) {
 		r.submit(5*time.Second, second)
 		r.at(10*time.Hour + time.Minute)
 		r.is(delivery.Delivered, first)
+		require.InDelta(r, 11*time.Hour, r.dies(second), float64(3*time.Second))
+	})
+}
+
+func TestMaxElapsedDoesNotCountTheWaitForOneThatIsDropped(t *testing.T) {
+	run(t, func(r *rig) {
+		r.expires(time.Hour)
+		first, second := r.inChat("chat"), r.inChat("chat")
+		r.upstream.replies(only(first, always(after(20*time.Hour, unavailable)), always(tooMany)))
+		r.submit(5*time.Second, first)
+		r.submit(5*time.Second, second)
+		r.at(10 * time.Hour)
+		_, err := r.q.Drop(r.Context(), first.ID)
+		require.NoError(r, err)
+		synctest.Wait()
 		require.InDelta(r, 11*time.Hour, r.dies(second), float64(3*time.Second))
 	})
 }

@@ -178,6 +178,21 @@ func TestRateChanges(t *testing.T) {
 	})
 }
 
+func TestRateOfRetriesByHand(t *testing.T) {
+	run(t, func(r *rig) {
+		r.rate("1/h")
+		r.upstream.replies(inTurn(after(time.Minute, unavailable), success))
+		d := r.submits(5 * time.Second)
+		require.NoError(r, r.q.Retry(r.Context(), d.ID))
+		synctest.Wait()
+		r.unclaimed(d)
+		r.at(time.Hour - within)
+		r.attempted(d)
+		r.at(time.Hour + within)
+		r.is(delivery.Delivered, d)
+	})
+}
+
 func TestRateOfProbes(t *testing.T) {
 	run(t, func(r *rig) {
 		r.rate("1/h")
