@@ -33,6 +33,9 @@ func init() {
 // three days, under the same `Idempotency-Key`; what is refused for good (other 4xx) becomes a
 // dead letter. A 401, a redirect, or 403 and 404 for three deliveries in a row
 // mean that the configuration is wrong: deliveries wait then until it is right.
+// While the upstream is down, transcripts are fetched soon after the webhook all
+// the same, so that tickets show the chats as they were.
+//
 // The same webhook again, within `dedupe`, makes no second ticket and gets the
 // first one's answer. Deliveries of one chat keep their order.
 //

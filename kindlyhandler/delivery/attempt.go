@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 )
 
@@ -94,7 +95,7 @@ func (a *attempt) run() {
 func (a *attempt) try() (o Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
-			a.logPanic(r)
+			a.lane.logPanic(a.delivery.ID, r)
 			o = Outcome{Verdict: Transient, Stage: StageTicket, Err: errors.New("internal error (panic)"), Unknown: a.entered}
 		}
 	}()
@@ -105,15 +106,15 @@ func (a *attempt) try() (o Outcome) {
 func (a *attempt) answer() (answer []byte) {
 	defer func() {
 		if r := recover(); r != nil {
-			a.logPanic(r)
+			a.lane.logPanic(a.delivery.ID, r)
 		}
 	}()
 	return a.definition.Target.Answer(&a.delivery)
 }
 
 // logPanic tells only the type: the value may quote what the stranger wrote.
-func (a *attempt) logPanic(r any) {
-	a.lane.log().Error("panic in an attempt", zap.Stringer("delivery", a.delivery.ID),
+func (l *lane) logPanic(id uuid.UUID, r any) {
+	l.log().Error("panic in an attempt", zap.Stringer("delivery", id),
 		zap.String("type", fmt.Sprintf("%T", r)), zap.ByteString("stack", debug.Stack()))
 }
 

@@ -45,7 +45,7 @@ func (l *lane) run() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-l.dispatcher.stopping:
+		case <-l.dispatcher.running.Done():
 			return
 		case <-l.wake:
 		}
