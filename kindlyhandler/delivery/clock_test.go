@@ -172,16 +172,6 @@ func TestClockIsNotFollowedUnderAHold(t *testing.T) {
 	})
 }
 
-// restart ends the dispatcher and begins with another one, as a process does:
-// what the upstream has asked for is forgotten.
-func (r *rig) restart(options ...delivery.Option) {
-	r.Helper()
-	r.shutdown(10 * time.Second)
-	r.q = delivery.NewDispatcher(r.store, options...)
-	r.pop = nil
-	r.define(definition(r.upstream))
-}
-
 // A clock that was ahead before a restart does not delay what it has put off.
 func TestClockThatWasAheadBeforeARestart(t *testing.T) {
 	for _, test := range []struct {
@@ -200,7 +190,7 @@ func TestClockThatWasAheadBeforeARestart(t *testing.T) {
 				d := r.submits(5 * time.Second)
 				r.at(time.Hour)
 				clock.set(-test.back)
-				r.restart(delivery.WithNow(clock.now))
+				r.restart(definition(r.upstream), delivery.WithNow(clock.now))
 				claims := 0
 				r.store.on(&r.store.claim, func(context.Context) error { claims++; return nil })
 				if test.want > time.Hour {

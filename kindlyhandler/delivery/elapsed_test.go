@@ -12,9 +12,13 @@ import (
 
 // expires redefines the rig's lane with a max_elapsed.
 func (r *rig) expires(after time.Duration) {
-	def := definition(r.upstream)
+	r.define(expiring(r.upstream, after))
+}
+
+func expiring(target delivery.Target, after time.Duration) delivery.Definition {
+	def := definition(target)
 	def.Retry.MaxElapsed = after
-	r.define(def)
+	return def
 }
 
 // dies returns when a delivery becomes a dead letter, to the second.
@@ -72,16 +76,14 @@ func TestMaxElapsedDoesNotCount(t *testing.T) {
 		"the time in which nothing runs": func(r *rig, _ *delivery.Delivery) {
 			r.shutdown(0)
 			r.at(before + meanwhile)
-			r.restart()
-			r.expires(time.Hour)
+			r.restart(expiring(r.upstream, time.Hour))
 		},
 		"a stop that cuts it off": func(r *rig, _ *delivery.Delivery) {
 			r.upstream.replies(slowly(1000*time.Hour, success))
 			r.passes(time.Second)
 			r.at(before + meanwhile)
 			r.upstream.replies(always(tooMany))
-			r.restart()
-			r.expires(time.Hour)
+			r.restart(expiring(r.upstream, time.Hour))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
