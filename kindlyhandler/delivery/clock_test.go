@@ -24,7 +24,7 @@ func (c *wallClock) set(ahead time.Duration) { c.ahead.Store(int64(ahead)) }
 func runSettable(t *testing.T, test func(r *rig, clock *wallClock)) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := new(wallClock)
-		r := newRig(t, delivery.WithNow(clock.now))
+		r := newRig(t, clock.now)
 		t.Cleanup(func() { require.NoError(t, r.q.Close()) })
 		test(r, clock)
 	})
@@ -137,6 +137,22 @@ func TestClockIsFollowed(t *testing.T) {
 		require.Equal(r, clock.now().Add(time.Hour), r.stored(d).DueAt)
 		r.passes(30 * time.Minute)
 		require.Len(r, r.logs.FilterMessage(message).All(), 1)
+	})
+}
+
+func TestClockThatIsSetBeforeARevival(t *testing.T) {
+	runSettable(t, func(r *rig, clock *wallClock) {
+		r.upstream.replies(always(badRequest))
+		d := r.submits(5 * time.Second)
+		clock.set(time.Hour)
+		require.NoError(r, r.q.Pause(lane))
+		r.submit(5*time.Second, r.again(d))
+		synctest.Wait()
+		r.is(delivery.Pending, d)
+		r.upstream.replies(always(success))
+		require.NoError(r, r.q.Resume(lane))
+		synctest.Wait()
+		r.is(delivery.Delivered, d)
 	})
 }
 

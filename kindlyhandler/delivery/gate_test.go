@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -136,5 +137,15 @@ func TestGateReservesInTime(t *testing.T) {
 		time.Sleep(wait)
 		room, _ = g.reserve(2)
 		require.Equal(t, 1, room)
+
+		require.NoError(t, g.enter(t.Context(), 0), "first attempts take no notice")
+		go func() { assert.NoError(t, g.enter(t.Context(), time.Minute)) }()
+		synctest.Wait()
+		require.ErrorIs(t, g.arrive(), errNoRoom)
+		room, wait = g.reserve(2)
+		require.Zero(t, room)
+		require.Zero(t, wait, "until nobody waits any more")
+		time.Sleep(time.Second)
+		require.Equal(t, 2, *freed)
 	})
 }

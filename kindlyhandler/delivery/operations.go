@@ -68,14 +68,17 @@ func (q *Dispatcher) Retry(ctx context.Context, id uuid.UUID) error {
 		return ErrClosed
 	}
 	defer q.requests.Done()
+	due := q.now()
 	d, err := q.store.Revive(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		d, err = q.store.Take(ctx, id)
+		if d, err = q.store.Take(ctx, id); err == nil {
+			due = earlier(due, d.DueAt) // what counts of it goes on counting
+		}
 	}
 	if err != nil {
 		return err
 	}
-	d.DueAt = earlier(d.DueAt, q.now())
+	d.DueAt = due
 	if l := q.lane(d.Lane); l != nil && l.force(d) {
 		return nil
 	}
