@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +12,9 @@ import (
 )
 
 // newGate returns a gate that counts how often it tells of room.
-func newGate(limit int, r Rate) (g *gate, freed *int) {
-	freed = new(int)
-	g = &gate{freed: func() { *freed++ }}
+func newGate(limit int, r Rate) (g *gate, freed *atomic.Int32) {
+	freed = new(atomic.Int32)
+	g = &gate{freed: func() { freed.Add(1) }}
 	g.configure(limit, r)
 	return g, freed
 }
@@ -85,7 +86,7 @@ func TestGateAdmitsInOrder(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"first", "second", "third"}, order)
 		require.Zero(t, g.in)
-		require.Equal(t, 1, *freed, "when nobody waits any more")
+		require.EqualValues(t, 1, freed.Load(), "when nobody waits any more")
 	})
 }
 
@@ -103,11 +104,11 @@ func TestGateReservesWhatIsFree(t *testing.T) {
 		require.NoError(t, g.enter(t.Context(), 0), "first attempts take no notice")
 		require.NoError(t, g.arrive())
 		require.ErrorIs(t, g.arrive(), errNoRoom, "they took its place")
-		require.Zero(t, *freed)
+		require.Zero(t, freed.Load())
 		g.leave()
-		require.Equal(t, 1, *freed)
+		require.EqualValues(t, 1, freed.Load())
 		g.leave()
-		require.Equal(t, 1, *freed, "it was told")
+		require.EqualValues(t, 1, freed.Load(), "it was told")
 		room, _ = g.reserve(1)
 		require.Equal(t, 1, room)
 		g.release(1)
@@ -130,7 +131,7 @@ func TestGateReservesInTime(t *testing.T) {
 		for range 3 {
 			require.NoError(t, g.arrive())
 		}
-		require.Equal(t, 1, *freed)
+		require.EqualValues(t, 1, freed.Load())
 		room, wait = g.reserve(2)
 		require.Zero(t, room)
 		require.InDelta(t, time.Second/18, wait, float64(time.Microsecond))
@@ -146,6 +147,6 @@ func TestGateReservesInTime(t *testing.T) {
 		require.Zero(t, room)
 		require.Zero(t, wait, "until nobody waits any more")
 		time.Sleep(time.Second)
-		require.Equal(t, 2, *freed)
+		require.EqualValues(t, 2, freed.Load())
 	})
 }
