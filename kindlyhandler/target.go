@@ -78,6 +78,19 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	return t.upstream.Send(ctx, d.ID, body, t.headers(t.facts(d, m)))
 }
 
+// Prefetch implements [delivery.Prefetcher]: the ticket shows the chat as it
+// was, however long the upstream is down. Each upstream of a webhook has a
+// transcript of its own.
+func (t *target) Prefetch(ctx context.Context, d *delivery.Delivery) {
+	m, err := remember(d)
+	if err != nil {
+		return
+	}
+	memory := transcriptsInMemory.Lease()
+	defer memory.Release()
+	_, _ = t.transcript(ctx, d, m.event, memory)
+}
+
 // Answer implements [delivery.Target].
 func (t *target) Answer(d *delivery.Delivery) []byte {
 	m, err := remember(d)
