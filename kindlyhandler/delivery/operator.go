@@ -1,8 +1,41 @@
 package delivery
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
-// What the operator does to the health of a lane.
+// ErrNoLane means that no definition has ever named the lane.
+var ErrNoLane = errors.New("no such upstream")
+
+// Pause makes a lane attempt nothing, not even as a probe, until Resume; what
+// is with the upstream already goes on, and [Dispatcher.Retry] works. Webhooks
+// are accepted meanwhile. The pause holds over each Push, but not longer than
+// the dispatcher. It fails with ErrNoLane.
+func (q *Dispatcher) Pause(name Lane) error {
+	l := q.lane(name)
+	if l == nil {
+		return ErrNoLane
+	}
+	if l.health.pause(q.now()) {
+		l.log().Info("upstream paused by hand: deliveries are kept, and nothing is attempted until it is resumed")
+	}
+	return nil
+}
+
+// Resume ends a pause by hand, and lets a lane be probed at once that was
+// found not to work, or asked to be left alone. It fails with ErrNoLane.
+func (q *Dispatcher) Resume(name Lane) error {
+	l := q.lane(name)
+	if l == nil {
+		return ErrNoLane
+	}
+	if l.health.resume(q.now()) {
+		l.log().Info("upstream resumed by hand")
+	}
+	l.poke()
+	return nil
+}
 
 // pause makes the lane attempt nothing, and tells whether that is new.
 func (h *health) pause(now time.Time) bool {
@@ -46,28 +79,4 @@ func (h *health) force() (probe uint64) {
 		h.probing = h.probes
 	}
 	return h.probes
-}
-
-func (h *health) status(now time.Time) LaneStatus {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := LaneStatus{
-		Condition:   h.condition,
-		Since:       h.since,
-		LastError:   h.lastError,
-		LastErrorAt: h.lastErrorAt,
-	}
-	if now.Before(h.heldUntil) {
-		s.HeldUntil = h.heldUntil
-	}
-	if h.condition != Healthy {
-		s.NextProbe = h.probeAt
-		if h.heldUntil.After(s.NextProbe) {
-			s.NextProbe = h.heldUntil
-		}
-	}
-	if !h.pausedAt.IsZero() {
-		s.Condition, s.Since, s.NextProbe = PausedByHand, h.pausedAt, time.Time{}
-	}
-	return s
 }

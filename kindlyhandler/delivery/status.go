@@ -2,42 +2,9 @@ package delivery
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"time"
 )
-
-// ErrNoLane means that no definition has ever named the lane.
-var ErrNoLane = errors.New("no such upstream")
-
-// Pause makes a lane attempt nothing, not even as a probe, until Resume; what
-// is with the upstream already goes on. Webhooks are accepted meanwhile. The
-// pause holds over each Push, but not longer than the dispatcher. It fails with
-// ErrNoLane.
-func (q *Dispatcher) Pause(name Lane) error {
-	l := q.lane(name)
-	if l == nil {
-		return ErrNoLane
-	}
-	if l.health.pause(q.now()) {
-		l.log().Info("upstream paused by hand: deliveries are kept, and nothing is attempted until it is resumed")
-	}
-	return nil
-}
-
-// Resume ends a pause by hand, and lets a lane be probed at once that was
-// found not to work, or asked to be left alone. It fails with ErrNoLane.
-func (q *Dispatcher) Resume(name Lane) error {
-	l := q.lane(name)
-	if l == nil {
-		return ErrNoLane
-	}
-	if l.health.resume(q.now()) {
-		l.log().Info("upstream resumed by hand")
-	}
-	l.poke()
-	return nil
-}
 
 // LaneStatus is what a dispatcher knows of a lane. Zero times mean none.
 type LaneStatus struct {
@@ -59,6 +26,15 @@ type LaneStatus struct {
 	HeldUntil time.Time
 }
 
+// StoreStatus returns what the store tells of itself by a method Status() any,
+// nil if it has none.
+func (q *Dispatcher) StoreStatus() any {
+	if s, ok := q.store.(interface{ Status() any }); ok {
+		return s.Status()
+	}
+	return nil
+}
+
 // Lanes tells of each lane that was ever defined, sorted by name.
 func (q *Dispatcher) Lanes() []LaneStatus {
 	now := q.now()
@@ -77,4 +53,28 @@ func (q *Dispatcher) Lanes() []LaneStatus {
 		return cmp.Or(cmp.Compare(a.Lane.Webhook, b.Lane.Webhook), cmp.Compare(a.Lane.Upstream, b.Lane.Upstream))
 	})
 	return lanes
+}
+
+func (h *health) status(now time.Time) LaneStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := LaneStatus{
+		Condition:   h.condition,
+		Since:       h.since,
+		LastError:   h.lastError,
+		LastErrorAt: h.lastErrorAt,
+	}
+	if now.Before(h.heldUntil) {
+		s.HeldUntil = h.heldUntil
+	}
+	if h.condition != Healthy {
+		s.NextProbe = h.probeAt
+		if h.heldUntil.After(s.NextProbe) {
+			s.NextProbe = h.heldUntil
+		}
+	}
+	if !h.pausedAt.IsZero() {
+		s.Condition, s.Since, s.NextProbe = PausedByHand, h.pausedAt, time.Time{}
+	}
+	return s
 }
