@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -71,8 +72,12 @@ type App struct {
 	twins    []*Handler          // configured like one of webhooks
 
 	runtime  *runtime // nil unless Start took it
+	taken    bool     // it is to be released
 	pop      func()
 	shutdown func() // ends what the runtime has under way
+
+	requests requests
+	ended    atomic.Bool // Cleanup was called
 }
 
 // CaddyModule returns the Caddy module information.
@@ -174,7 +179,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
-	a.runtime = runtime
+	a.runtime, a.taken = runtime, true
 	grace := a.gracePeriod()
 	a.shutdown = sync.OnceFunc(func() {
 		// The rest of the time is for requests to be answered.
@@ -187,7 +192,7 @@ func (a *App) Start() error {
 		maps.Copy(lanes, h.handler.Lanes())
 	}
 	a.pop = runtime.push(&settings{lanes, a.limits(), grace})
-	a.connect(runtime)
+	a.enter()
 	return nil
 }
 
@@ -219,35 +224,21 @@ func (a *App) gracePeriod() time.Duration {
 	return cmp.Or(time.Duration(a.GracePeriod), defaultGracePeriod)
 }
 
-// Cleanup implements [caddy.CleanerUpper]. It gives back what Start took, and
-// only that: a configuration can be cleaned up that was never started.
-//
-// Requests of this configuration may still be under way, of one that failed
-// because its servers took some before another app did not start: they are
-// left to the configuration that runs.
+// Cleanup implements [caddy.CleanerUpper]. It gives back what Start took, once,
+// and only that: a configuration can be cleaned up that was never started. It
+// may have requests all the same, which its servers took before another app
+// failed.
 func (a *App) Cleanup() error {
-	taken := a.runtime
-	if taken != nil {
-		a.pop()
-		a.runtime = nil
-	}
-	if current := currentRuntime(); current != nil {
-		a.connect(current)
-	}
-	if taken == nil {
+	a.leave()
+	if !a.taken {
 		return nil
 	}
-	return taken.release()
-}
-
-// connect makes the handlers put their deliveries into the runtime.
-func (a *App) connect(r *runtime) {
-	for _, h := range a.webhooks {
-		h.handler.Connect(r.dispatcher)
+	a.taken = false
+	if a.runtime.users() == 1 && !caddy.Exiting() {
+		waitForEnded(a.gracePeriod()) // requests that use the runtime still
 	}
-	for _, h := range a.twins {
-		h.handler.Connect(r.dispatcher)
-	}
+	a.pop()
+	return a.runtime.release()
 }
 
 // Interface guards

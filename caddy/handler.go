@@ -281,6 +281,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		replacer.Map(func(name string) (any, bool) { return prepared.Placeholder(name) })
 		return next.ServeHTTP(w, r)
 	}
+	defer h.app.admit()()
 	return httpError(h.handler.Serve(w, r))
 }
 

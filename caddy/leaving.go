@@ -31,6 +31,14 @@ func (l leaving) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, 
 	return l.Store.Count(ctx)
 }
 
+// Status is what the store tells of itself, nil if that is nothing.
+func (l leaving) Status() any {
+	if store, ok := l.Store.(interface{ Status() any }); ok {
+		return store.Status()
+	}
+	return nil
+}
+
 // Close implements [delivery.Store]. Nothing uses the store any more.
 func (l leaving) Close() error {
 	if !l.durable || !caddy.Exiting() {

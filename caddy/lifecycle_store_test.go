@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,25 +223,78 @@ func TestAnotherStoreWaits(t *testing.T) {
 	require.Empty(t, l.logged("deliveries are lost"))
 }
 
+// crowd sends webhooks, each from a chat of its own, until it is told to stop.
+// None of them may be refused. It returns how many were accepted.
+func (l *lifecycle) crowd() (stop func() int) {
+	done := make(chan struct{})
+	var accepted atomic.Int64
+	var clients sync.WaitGroup
+	for client := range 8 {
+		clients.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if answer := l.send("shop", fmt.Sprintf("crowd-%d-%d", client, n)); strings.Contains(answer, "Sorry") {
+					l.t.Error("a webhook was refused")
+				}
+				accepted.Add(1)
+			}
+		})
+	}
+	return sync.OnceValue(func() int {
+		close(done)
+		clients.Wait()
+		return int(accepted.Load())
+	})
+}
+
+// TestAnotherStoreUnderLoad changes the path again and again while webhooks
+// come in. None is refused, and none waits in a store that is not configured.
+func TestAnotherStoreUnderLoad(t *testing.T) {
+	l := newLifecycle(t)
+	webhook := l.webhook("shop", l.desk.URL)
+	l.load(l.site(webhook))
+	stop := l.crowd()
+	defer stop()
+	for i := range 10 {
+		l.load(l.site(webhook, options("store bolt "+l.file(fmt.Sprintf("%d.db", i%2)))))
+	}
+	accepted := stop()
+	require.NoError(t, l.desk.Wait(l.context(), accepted))
+	require.Equal(t, accepted, l.desk.Count())
+	require.Empty(t, l.logged(leftBehind))
+}
+
 // TestFailedReloadToAnotherStore proves that a configuration that does not
-// start leaves neither its own store open nor the other one closed.
+// start leaves neither its own store open nor the other one closed, and that
+// nothing gets into its store.
 func TestFailedReloadToAnotherStore(t *testing.T) {
 	l := newLifecycle(t)
 	webhook := l.webhook("shop", l.desk.URL)
 	l.load(l.site(webhook))
 	first := currentRuntime()
+	stop := l.crowd()
+	defer stop()
 	siblingFails.Store(true)
 	defer siblingFails.Store(false)
-	for i := range 10 { // apps start in no fixed order
+	for range 20 { // apps start in no fixed order
 		require.ErrorContains(t, l.fail(l.site(webhook, options("store bolt "+l.file("other.db")))), "the sibling does not start")
 		requireOneUser(t)
 		require.Same(t, first, currentRuntime())
-		l.send("shop", fmt.Sprintf("chat-%d", i))
-		require.NoError(t, l.desk.Wait(l.context(), i+1))
 	}
+	accepted := stop()
+	require.NoError(t, l.desk.Wait(l.context(), accepted))
+	require.Equal(t, accepted, l.desk.Count())
+
 	other, err := bolt.Open(bolt.Options{Path: l.file("other.db")})
 	require.NoError(t, err)
-	require.NoError(t, other.Close())
+	defer func() { require.NoError(t, other.Close()) }()
+	counts, err := other.Count(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, counts)
 }
 
 // TestStoreThatDoesNotOpen proves that the operator is told why, soon, and that

@@ -195,8 +195,7 @@ func requireOneUser(t *testing.T) {
 	})
 	require.Equal(t, 1, all)
 	require.NotNil(t, currentRuntime())
-	users, _ := runtimes.References(currentRuntime().key)
-	require.Equal(t, 1, users)
+	require.Equal(t, 1, currentRuntime().users())
 }
 
 func TestValidateTouchesNothing(t *testing.T) {

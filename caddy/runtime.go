@@ -69,6 +69,12 @@ func takeRuntime(engine Engine, limits Limits, name string) (*runtime, error) {
 	return value.(*runtime), nil
 }
 
+// users returns how many configurations have the runtime.
+func (r *runtime) users() int {
+	n, _ := runtimes.References(r.key)
+	return n
+}
+
 func (r *runtime) release() error {
 	_, err := runtimes.Delete(r.key)
 	return err
@@ -83,24 +89,6 @@ func (r *runtime) Destruct() error {
 	return r.dispatcher.Close()
 }
 
-// running has the runtime of each configuration that has started, the newest
-// last: while one takes over from another there are two.
-var running struct {
-	mu       sync.Mutex
-	runtimes []*runtime
-}
-
-// currentRuntime returns the runtime of the configuration that runs, nil if
-// none does or it has nothing to deliver.
-func currentRuntime() *runtime {
-	running.mu.Lock()
-	defer running.mu.Unlock()
-	if n := len(running.runtimes); n > 0 {
-		return running.runtimes[n-1]
-	}
-	return nil
-}
-
 // push makes the settings hold, in place of all pushed before. The function
 // takes them back; what was pushed last of the rest holds then.
 func (r *runtime) push(s *settings) (pop func()) {
@@ -109,19 +97,12 @@ func (r *runtime) push(s *settings) (pop func()) {
 	defer r.mu.Unlock()
 	r.settings = append(r.settings, s)
 	r.apply()
-	running.mu.Lock()
-	defer running.mu.Unlock()
-	running.runtimes = append(running.runtimes, r)
 	return sync.OnceFunc(func() {
 		popLanes()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.settings = slices.DeleteFunc(r.settings, func(other *settings) bool { return other == s })
 		r.apply()
-		running.mu.Lock()
-		defer running.mu.Unlock()
-		i := slices.Index(running.runtimes, r)
-		running.runtimes = slices.Delete(running.runtimes, i, i+1)
 	})
 }
 

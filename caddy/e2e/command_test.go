@@ -106,7 +106,7 @@ func TestSend(t *testing.T) {
 
 	n := s.desk.Count()
 	trust(t, c, strings.Replace(https, "localhost", "127.0.0.1", 1))
-	root := filepath.Join(c.dir(), "data", "caddy", "pki", "authorities", "local", "root.crt")
+	root := filepath.Join(c.data, "caddy", "pki", "authorities", "local", "root.crt")
 	status, printed = send("https://"+https+"/kindly", "--cacert", root)
 	require.Zero(t, status, printed)
 	s.waitTickets(n + 1)
