@@ -40,8 +40,8 @@ func init() {
 // The same webhook again, within `dedupe`, makes no second ticket and gets the
 // first one's answer. Deliveries of one chat keep their order.
 //
-// Deliveries are kept in memory: they survive a reload of the configuration,
-// but not the process.
+// Deliveries are kept in the store of the app `kindly`, by default a file: what
+// was accepted survives a reload of the configuration, a stop and a crash.
 //
 // Without an upstream, this is a middleware: it verifies the webhook, replaces
 // the request's body by the ticket, sets the placeholders below and calls the

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"regexp"
 	"syscall"
 	"testing"
 
@@ -34,6 +35,7 @@ func TestRestart(t *testing.T) {
 	}
 	require.True(t, keys[first])
 	require.Len(t, keys, 2)
+	require.Regexp(t, "(?m)^store path +"+regexp.QuoteMeta(c.deliveries())+"$", c.kindly("status"))
 	answer := s.accepted(url, kindlytest.DialogueWebhook())
 	require.Regexp(t, `^\{"reply":"471[12]"\}$`, string(answer.Body))
 
