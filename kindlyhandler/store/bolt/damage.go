@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -318,6 +319,9 @@ func (s *Store) importOrphans(a *Aside, trusted bool) error {
 			for key, _ := c.Seek(last); key != nil; key, _ = c.Next() {
 				if n++; n > chunk {
 					break
+				}
+				if len(key) != idSize+1 || bytes.Compare(key, last) < 0 {
+					return errOrder
 				}
 				last = append(append(last[:0], key...), 0)
 				value := deliveries.in(tx).Get(key[:idSize])
