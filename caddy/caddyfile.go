@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -75,7 +76,14 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			header      <field> <value>
 //			timeout     <duration>
 //			concurrency <n>
+//			rate        <n>/<s|m|h>
 //			transport   http { ... }
+//		}
+//		retry {
+//			initial_interval <duration>
+//			multiplier       <number>
+//			max_interval     <duration>
+//			max_elapsed      <duration>
 //		}
 //		respond_within <duration>
 //		reply          [<language>] <text>
@@ -120,6 +128,8 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return h.unmarshalTranscript(d)
 	case "upstream":
 		return h.unmarshalUpstream(d)
+	case "retry":
+		return h.unmarshalRetry(d)
 	case "respond_within":
 		if h.RespondWithin != nil {
 			return twice(d)
@@ -138,7 +148,7 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return oneArg(d, &h.ExchangeSlug, "<slug>")
 	default:
 		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, upstream, "+
-			"respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug")
+			"retry, respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug")
 	}
 }
 
@@ -259,10 +269,12 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 			return d.Errf("concurrency %q is not a number of requests: write a whole number from 1", n)
 		}
 		return nil
+	case "rate":
+		return rateArg(d, &u.Rate)
 	case "transport":
 		return transportArg(d, (*rawTransport)(&u.TransportRaw))
 	default:
-		return unknown(d, "upstream", "name, method, header, timeout, concurrency, transport")
+		return unknown(d, "upstream", "name, method, header, timeout, concurrency, rate, transport")
 	}
 }
 
@@ -381,6 +393,16 @@ func sizeArg(d *caddyfile.Dispenser, to *int64) error {
 		return d.Errf("%s %q is not a size: write a number and a unit, such as 512KiB or 4MiB", field, s)
 	}
 	*to = int64(size)
+	return nil
+}
+
+func rateArg(d *caddyfile.Dispenser, to *string) error {
+	if err := oneArg(d, to, "<n>/<s|m|h>"); err != nil {
+		return err
+	}
+	if _, err := delivery.ParseRate(*to); err != nil {
+		return d.Errf("rate %v", err)
+	}
 	return nil
 }
 

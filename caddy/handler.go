@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 func init() {
@@ -28,10 +29,14 @@ func init() {
 // An accepted webhook is kept until its ticket is delivered. The first attempt
 // starts at once; if it ends within `respond_within`, the chat is told of its
 // result, else that the ticket will follow. What fails for the moment (network
-// errors, timeouts, 408, 425, 429, 5xx) is retried for up to three days, under
-// the same `Idempotency-Key`; what is refused for good (other 4xx) becomes a
-// dead letter. A 401, a redirect, or 403 and 404 for three deliveries in a row
-// mean that the configuration is wrong: deliveries wait then until it is right.
+// errors, timeouts, 408, 425, 429, 5xx) is retried as `retry` says, for up to
+// three days, under the same `Idempotency-Key`; what is refused for good (other
+// 4xx) becomes a dead letter. A 401, a redirect, or 403 and 404 for three
+// deliveries in a row mean that the configuration is wrong: deliveries wait
+// then until it is right. While the upstream is down, transcripts are fetched
+// soon after the webhook all the same, so that tickets show the chats as they
+// were.
+//
 // The same webhook again, within `dedupe`, makes no second ticket and gets the
 // first one's answer. Deliveries of one chat keep their order.
 //
@@ -90,7 +95,8 @@ type Handler struct {
 	// placeholders are resolved when the configuration is loaded.
 	VerifyToken string `json:"verify_token,omitempty"`
 
-	// The size of the largest webhook, in bytes. Default: 4 MiB.
+	// The size of the largest webhook, in bytes, less than 24 MiB. Default: 4
+	// MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
 	// For how long an identical webhook is taken for the same one. Default: 10
@@ -116,6 +122,9 @@ type Handler struct {
 
 	// Where tickets go. The first one's result is what the chat is told.
 	Upstreams []*Upstream `json:"upstreams,omitempty"`
+
+	// When a delivery that failed is attempted again, and for how long.
+	Retry *Retry `json:"retry,omitempty"`
 
 	// How long an answer may wait for the result of the first attempt. Zero:
 	// it never does. Default: 5 seconds.
@@ -159,8 +168,8 @@ type Transcript struct {
 	// How long one request may take. Default: 10 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// The size of the largest transcript, in bytes; a ticket goes without a
-	// larger one. Default: 16 MiB.
+	// The size of the largest transcript, in bytes, less than 48 MiB; a ticket
+	// goes without a larger one. Default: 16 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	// How to make the requests: reverse_proxy's transport `http`, with all that
@@ -191,6 +200,14 @@ type Upstream struct {
 
 	// How many requests may be under way at once. Default: 16.
 	Concurrency int `json:"concurrency,omitempty"`
+
+	// How many requests a second, minute or hour may have, first attempts and
+	// later ones together: `10/s`, `200/m`, `1000/h`. A tenth of them may come
+	// at once, the others come evenly, so that no period has more, whenever it
+	// begins. A first attempt whose turn would come too late for the answer is
+	// left for later. It holds on over reloads, but not over restarts. Default:
+	// no limit.
+	Rate string `json:"rate,omitempty"`
 
 	// How to make the requests: reverse_proxy's transport `http`, with all that
 	// it takes but proxy_protocol. Default: as the environment's proxy wants it.
@@ -299,6 +316,7 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 		Dedupe:        time.Duration(h.Dedupe),
 		Events:        h.Events,
 		IgnoreSources: h.IgnoreSources,
+		Retry:         h.Retry.policy(),
 		RespondWithin: kindlyhandler.DefaultRespondWithin,
 		Reply:         texts(h.Reply),
 		ReplyPending:  texts(h.ReplyPending),
@@ -378,6 +396,11 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 	if o.Name == "" {
 		o.Name = kindlyhandler.DefaultName
 	}
+	if u.Rate != "" {
+		if o.Rate, err = delivery.ParseRate(u.Rate); err != nil {
+			return o, fmt.Errorf("rate %w", err)
+		}
+	}
 	if o.URL, err = resolve("url", u.URL); err != nil {
 		return o, err
 	}
@@ -396,6 +419,7 @@ func (h *Handler) checkMiddleware() error {
 	}{
 		{"dedupe", h.Dedupe != 0},
 		{"ignore_source", len(h.IgnoreSources) > 0},
+		{"retry", h.Retry != nil},
 		{"respond_within", h.RespondWithin != nil},
 		{"reply", len(h.Reply) > 0},
 		{"reply_pending", len(h.ReplyPending) > 0},

@@ -19,7 +19,7 @@ import (
 )
 
 // configured are the structs of the JSON configuration.
-var configured = []any{kindly.App{}, kindly.Handler{}, kindly.Transcript{}, kindly.Upstream{}}
+var configured = []any{kindly.App{}, kindly.Handler{}, kindly.Transcript{}, kindly.Upstream{}, kindly.Retry{}}
 
 var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
 
@@ -57,6 +57,9 @@ func TestJSONParity(t *testing.T) {
 		require.NotNil(t, handler)
 		keysOf(handler, "Handler", reached)
 		keysOf(handler["transcript"], "Transcript", reached)
+		if retry, ok := handler["retry"]; ok {
+			keysOf(retry, "Retry", reached)
+		}
 		for _, upstream := range handler["upstreams"].([]any) {
 			keysOf(upstream, "Upstream", reached)
 		}
@@ -112,7 +115,8 @@ func TestJSONIsDocumented(t *testing.T) {
 		"App.GracePeriod", "Handler.Name", "Handler.MaxBody", "Handler.Dedupe", "Handler.Events", "Handler.RespondWithin",
 		"Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
-		"Upstream.Name", "Upstream.Method", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.TransportRaw",
+		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
+		"Upstream.Name", "Upstream.Method", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
 	} {
 		assert.Contains(t, strings.Join(strings.Fields(docs[optional]), " "), "Default: ", optional)
 	}
@@ -125,7 +129,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "handler.go"} {
+	for _, file := range []string{"app.go", "handler.go", "retry.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

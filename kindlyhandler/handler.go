@@ -54,7 +54,7 @@ func (h *Handler) Connect(d *delivery.Dispatcher) {
 func (h *Handler) Lanes() map[delivery.Lane]delivery.Definition {
 	lanes := make(map[delivery.Lane]delivery.Definition, len(h.targets))
 	for _, t := range h.targets {
-		lanes[t.lane] = delivery.Definition{Target: t, Concurrency: t.concurrency, Retry: h.retry}
+		lanes[t.lane] = delivery.Definition{Target: t, Concurrency: t.concurrency, Rate: t.rate, Retry: h.retry}
 	}
 	return lanes
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -64,8 +65,8 @@ type Options struct {
 	// Upstreams take the tickets; the first one's result is what the chat is
 	// told. Without any, only [Handler.Prepare] works.
 	Upstreams []UpstreamOptions
-	// Retry is how failed deliveries are repeated; default
-	// [delivery.DefaultRetryPolicy].
+	// Retry is how failed deliveries are repeated. Zero values of it mean those
+	// of [delivery.DefaultRetryPolicy].
 	Retry delivery.RetryPolicy
 	// RespondWithin is how long an answer may wait for the result of the
 	// first attempt. 0: it never does.
@@ -100,6 +101,8 @@ type UpstreamOptions struct {
 	Header http.Header
 	// Concurrency bounds the requests under way at once; default 16.
 	Concurrency int
+	// Rate bounds the requests in a time; by default nothing does.
+	Rate delivery.Rate
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -123,7 +126,7 @@ func New(o Options) (*Handler, error) {
 		dedupe:        o.Dedupe,
 		events:        o.Events,
 		ignoreSources: o.IgnoreSources,
-		retry:         o.Retry,
+		retry:         o.Retry.WithDefaults(),
 		respondWithin: o.RespondWithin,
 		log:           o.Log,
 		observer:      o.Observer,
@@ -133,9 +136,6 @@ func New(o Options) (*Handler, error) {
 	}
 	if h.maxBody == 0 {
 		h.maxBody = DefaultMaxBody
-	}
-	if h.retry == (delivery.RetryPolicy{}) {
-		h.retry = delivery.DefaultRetryPolicy
 	}
 	if h.log == nil {
 		h.log = zap.NewNop()
@@ -180,11 +180,14 @@ func (h *Handler) check(o Options) error {
 	if h.maxBody < 0 {
 		return errors.New("max_body is negative: write a size such as 4MiB")
 	}
-	if h.maxBody >= maxUnread {
-		return errors.New("max_body is too large: write less than 64MiB, which is for all bodies at once")
+	if h.maxBody >= outbound.Largest(maxUnread) {
+		return errors.New("max_body is too large: write less than 24MiB, since 64MiB are for all bodies at once")
 	}
 	if h.respondWithin < 0 {
 		return errors.New("respond_within is negative: write a duration such as 5s, or 0 to answer before the first attempt has ended")
+	}
+	if err := h.retry.Validate(); err != nil {
+		return fmt.Errorf("retry: %w", err)
 	}
 	for _, pattern := range o.Events {
 		if err := checkPattern(pattern); err != nil {
@@ -240,6 +243,9 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if o.Concurrency == 0 {
 		o.Concurrency = upstream.DefaultConcurrency
 	}
+	if o.Rate != (delivery.Rate{}) && (o.Rate.Attempts < 1 || o.Rate.Per <= 0) {
+		return failed(errors.New("rate must be of at least one request in a time longer than 0"))
+	}
 	if o.Method != "" && !httpguts.ValidHeaderFieldName(o.Method) { // both are tokens
 		return failed(fmt.Errorf("method %q is not one: write POST, PUT or PATCH", o.Method))
 	}
@@ -254,7 +260,7 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if err != nil {
 		return failed(fmt.Errorf("url %w", err))
 	}
-	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency}
+	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency, rate: o.Rate}
 	if t.header, err = parseHeader(o.Header, lookup); err != nil {
 		return failed(err)
 	}

@@ -24,8 +24,9 @@ func TestNew_refuses(t *testing.T) {
 		"no secret":            {func(o *Options) { o.Secrets = nil }, "secret is missing: write the one"},
 		"empty secret":         {func(o *Options) { o.Secrets = []string{hidden, ""} }, "secret is empty"},
 		"negative max_body":    {func(o *Options) { o.MaxBody = -1 }, "max_body is negative: write"},
-		"max_body too large":   {func(o *Options) { o.MaxBody = 64 << 20 }, "max_body is too large: write"},
+		"max_body too large":   {func(o *Options) { o.MaxBody = 24 << 20 }, "max_body is too large: write"},
 		"respond_within":       {func(o *Options) { o.RespondWithin = -1 }, "respond_within is negative: write"},
+		"retry":                {func(o *Options) { o.Retry.MaxElapsed = -1 }, "retry: max_elapsed must be longer than 0: write"},
 		"events":               {func(o *Options) { o.Events = []string{"dialogue", "ticket.["} }, `events: "ticket.[" is not a pattern: write`},
 		"no api_key":           {func(o *Options) { o.Transcript.APIKey = "" }, "api_key is missing: write"},
 		"api_key":              {func(o *Options) { o.Transcript.APIKey = hidden + "\n" }, "api_key has characters that no header can carry"},
@@ -36,7 +37,7 @@ func TestNew_refuses(t *testing.T) {
 		"api almost loopback":  {func(o *Options) { o.Transcript.API = "http://127.0.0.1.example.com" }, "in the clear; write https"},
 		"transcript timeout":   {func(o *Options) { o.Transcript.Timeout = -1 }, "cannot be negative"},
 		"negative max_size":    {func(o *Options) { o.Transcript.MaxSize = -1 }, "cannot be negative"},
-		"max_size too large":   {func(o *Options) { o.Transcript.MaxSize = 128 << 20 }, "max_size is too large: write"},
+		"max_size too large":   {func(o *Options) { o.Transcript.MaxSize = 48 << 20 }, "max_size is too large: write"},
 		"upstream name":        {func(o *Options) { o.Upstreams[0].Name = "-" }, `upstream: name "-" is not valid`},
 		"upstream name twice":  {func(o *Options) { o.Upstreams = append(o.Upstreams, o.Upstreams[0]) }, `upstream "default": another upstream of this webhook has the same name; write`},
 		"no URL":               {func(o *Options) { o.Upstreams[0].URL = "" }, `upstream "default": url is empty; write`},
@@ -47,6 +48,8 @@ func TestNew_refuses(t *testing.T) {
 		"method":               {func(o *Options) { o.Upstreams[0].Method = "P OST" }, `method "P OST" is not one: write`},
 		"concurrency":          {func(o *Options) { o.Upstreams[0].Concurrency = -1 }, "cannot be negative"},
 		"timeout":              {func(o *Options) { o.Upstreams[0].Timeout = -1 }, "cannot be negative"},
+		"rate of nothing":      {func(o *Options) { o.Upstreams[0].Rate.Per = time.Second }, `upstream "default": rate must be of at least one request`},
+		"rate in no time":      {func(o *Options) { o.Upstreams[0].Rate.Attempts = 1 }, `upstream "default": rate must be of at least one request`},
 		"reserved header":      {func(o *Options) { o.Upstreams[0].Header = http.Header{"idempotency-key": {hidden}} }, `header "idempotency-key" cannot be set`},
 		"header name":          {func(o *Options) { o.Upstreams[0].Header = http.Header{"a b": {hidden}} }, `header "a b" cannot be set`},
 		"header placeholder":   {func(o *Options) { o.Upstreams[0].Header = http.Header{"X": {hidden + "{http.x}"}} }, "header X: placeholder {http.x}"},
@@ -90,6 +93,19 @@ func TestNew_defaults(t *testing.T) {
 	require.Contains(t, h.Lanes(), lane)
 	assert.Equal(t, 16, h.Lanes()[lane].Concurrency)
 	assert.Equal(t, delivery.DefaultRetryPolicy, h.Lanes()[lane].Retry)
+}
+
+func TestNew_someOfRetry(t *testing.T) {
+	h, err := New(Options{
+		Secrets:   []string{"a"},
+		Upstreams: []UpstreamOptions{{URL: "https://desk.example.com"}},
+		Retry:     delivery.RetryPolicy{MaxElapsed: time.Hour},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	want := delivery.DefaultRetryPolicy
+	want.MaxElapsed = time.Hour
+	assert.Equal(t, want, h.Lanes()[delivery.Lane{Webhook: "default", Upstream: "default"}].Retry)
 }
 
 func TestNew_loopbackNeedsNoTLS(t *testing.T) {

@@ -22,6 +22,7 @@ type target struct {
 	lane        delivery.Lane
 	upstream    *upstream.Upstream
 	concurrency int
+	rate        delivery.Rate
 	header      []headerField
 }
 
@@ -75,6 +76,19 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	}
 	t.reportMissing(d, missing)
 	return t.upstream.Send(ctx, d.ID, body, t.headers(t.facts(d, m)))
+}
+
+// Prefetch implements [delivery.Prefetcher]: the ticket shows the chat as it
+// was, however long the upstream is down. Each upstream of a webhook has a
+// transcript of its own.
+func (t *target) Prefetch(ctx context.Context, d *delivery.Delivery) {
+	m, err := remember(d)
+	if err != nil {
+		return
+	}
+	memory := transcriptsInMemory.Lease()
+	defer memory.Release()
+	_, _ = t.transcript(ctx, d, m.event, memory)
 }
 
 // Answer implements [delivery.Target].

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 )
 
@@ -24,7 +25,6 @@ type attempt struct {
 	lane       *lane
 	definition *Definition
 	delivery   Delivery
-	class      int
 	probe      uint64 // its number, 0 if it is none
 	forced     bool   // by the operator, whatever the lane's condition
 	ctx        context.Context
@@ -40,16 +40,18 @@ type attempt struct {
 	committed chan struct{}
 	refused   error
 
+	// reserved is whether a later attempt has a reservation at the gate.
+	reserved bool
 	entered  bool
 	deferred bool
 }
 
 // begin prepares an attempt, nil if the dispatcher stops. The caller runs it.
-func (l *lane) begin(d *Delivery, definition *Definition, class int) *attempt {
+func (l *lane) begin(d *Delivery, definition *Definition) *attempt {
 	if !l.dispatcher.enter() {
 		return nil
 	}
-	a := &attempt{lane: l, definition: definition, delivery: *d, class: class, done: make(chan struct{})}
+	a := &attempt{lane: l, definition: definition, delivery: *d, done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancelCause(l.dispatcher.ctx)
 	return a
 }
@@ -67,18 +69,24 @@ func (a *attempt) run() {
 	defer close(a.done)
 	defer a.cancel(nil)
 
-	started := a.lane.dispatcher.now()
+	at, began := a.lane.dispatcher.clock.wall(), a.lane.dispatcher.now()
 	outcome := a.try()
-	took := a.lane.dispatcher.now().Sub(started)
+	ended := a.lane.dispatcher.now()
+	interrupted := outcome.Verdict != Success && a.lane.dispatcher.ctx.Err() != nil
+	if a.reserved { // it did not get so far
+		a.lane.gate.release(1)
+	}
 	if a.committed != nil {
 		<-a.committed // it may have failed before that
 	}
 	switch {
 	case a.refused != nil: // as if it had never begun
-	case a.deferred:
+	case a.deferred, interrupted && !a.entered: // as far as the upstream knows
 		a.lane.dispatcher.save(&a.delivery)
+	case interrupted:
+		a.cutOff(outcome, at, began, ended)
 	default:
-		a.settle(outcome, started, took)
+		a.settle(outcome, at, began, ended)
 	}
 }
 
@@ -87,7 +95,7 @@ func (a *attempt) run() {
 func (a *attempt) try() (o Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
-			a.logPanic(r)
+			a.lane.logPanic(a.delivery.ID, r)
 			o = Outcome{Verdict: Transient, Stage: StageTicket, Err: errors.New("internal error (panic)"), Unknown: a.entered}
 		}
 	}()
@@ -98,15 +106,15 @@ func (a *attempt) try() (o Outcome) {
 func (a *attempt) answer() (answer []byte) {
 	defer func() {
 		if r := recover(); r != nil {
-			a.logPanic(r)
+			a.lane.logPanic(a.delivery.ID, r)
 		}
 	}()
 	return a.definition.Target.Answer(&a.delivery)
 }
 
 // logPanic tells only the type: the value may quote what the stranger wrote.
-func (a *attempt) logPanic(r any) {
-	a.lane.log().Error("panic in an attempt", zap.Stringer("delivery", a.delivery.ID),
+func (l *lane) logPanic(id uuid.UUID, r any) {
+	l.log().Error("panic in an attempt", zap.Stringer("delivery", id),
 		zap.String("type", fmt.Sprintf("%T", r)), zap.ByteString("stack", debug.Stack()))
 }
 
@@ -127,21 +135,19 @@ func (a *attempt) proceed() error {
 	return nil
 }
 
-// enter takes a place at the gate, unless the lane is found not to work by
-// then.
+// enter takes a place at the gate, unless there is none in time, or the lane
+// is found not to work by then.
 func (a *attempt) enter() error {
-	if !a.lane.gate.tryEnter() {
-		ctx := a.ctx
-		if a.class == firstAttempt {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithDeadline(ctx, a.deadline)
-			defer cancel()
-		}
-		if err := a.lane.gate.enter(ctx, a.class); err != nil {
-			return err
-		}
+	var err error
+	if a.reserved {
+		a.reserved = false
+		err = a.lane.gate.arrive()
+	} else {
+		err = a.lane.gate.enter(a.ctx, a.deadline.Sub(a.lane.dispatcher.now()))
 	}
 	switch {
+	case err != nil:
+		return err
 	case a.lane.dispatcher.ctx.Err() != nil: // at the same moment
 		a.lane.gate.leave()
 		return errStopped

@@ -19,22 +19,25 @@ const commitTimeout = 5 * time.Second
 type Dispatcher struct {
 	store Store
 	log   *zap.Logger
-	now   func() time.Time
+	clock clock
 
 	// ctx is the context of every attempt; it ends when a shutdown has waited
 	// long enough.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// running ends when a shutdown begins.
+	running context.Context
+	stop    context.CancelFunc
 
 	// submitting has the webhooks under way by their key, so that identical
 	// ones share one submission.
 	submitting singleflight.Group
+	prefetches prefetches
 
 	mu          sync.RWMutex
 	lanes       map[Lane]*lane
 	definitions []*pushed // the last one holds
 	holding     *pushed
-	stopping    chan struct{}
 	stopped     bool
 	closed      bool
 	// refuseWhileStopping: see the option.
@@ -52,8 +55,8 @@ type Option func(*Dispatcher)
 // WithLogger sets where the dispatcher logs; by default nowhere.
 func WithLogger(log *zap.Logger) Option { return func(q *Dispatcher) { q.log = log } }
 
-// WithNow sets the clock by which deliveries are due; by default [time.Now].
-func WithNow(now func() time.Time) Option { return func(q *Dispatcher) { q.now = now } }
+// WithNow sets the wall clock; by default [time.Now].
+func WithNow(now func() time.Time) Option { return func(q *Dispatcher) { q.clock.wall = now } }
 
 // RefuseWhileStopping makes Submit refuse what comes after [Dispatcher.Shutdown]
 // has begun: a store that does not outlive the process would lose it.
@@ -64,18 +67,24 @@ func RefuseWhileStopping() Option { return func(q *Dispatcher) { q.refuseWhileSt
 // which closes the store.
 func NewDispatcher(store Store, options ...Option) *Dispatcher {
 	q := &Dispatcher{
-		store:    store,
-		log:      zap.NewNop(),
-		now:      time.Now,
-		lanes:    make(map[Lane]*lane),
-		stopping: make(chan struct{}),
+		store: store,
+		log:   zap.NewNop(),
+		clock: clock{wall: time.Now},
+		lanes: make(map[Lane]*lane),
+
+		prefetches: newPrefetches(),
 	}
 	for _, option := range options {
 		option(q)
 	}
+	q.clock.follow()
 	q.ctx, q.cancel = context.WithCancelCause(context.Background())
+	q.running, q.stop = context.WithCancel(q.ctx)
 	return q
 }
+
+// now is the time by which deliveries are due, see [clock].
+func (q *Dispatcher) now() time.Time { return q.clock.now() }
 
 // Push makes the dispatcher deliver by the given definitions, in place of all
 // pushed before: deliveries of a lane that they do not name wait until it is
@@ -111,10 +120,17 @@ func (q *Dispatcher) define() {
 		return
 	}
 	q.holding = last
-	newest := last.lanes
+	newest, now := last.lanes, q.now()
+	if len(q.lanes) == 0 && len(newest) > 0 {
+		for range prefetchesAtOnce {
+			q.loops.Go(q.prefetch)
+		}
+	}
 	for name := range newest {
 		if q.lanes[name] == nil {
-			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1), health: health{since: q.now()}}
+			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1), health: health{since: now}}
+			l.gate.freed = l.poke
+			l.health.restart(now)
 			q.lanes[name] = l
 			q.loops.Go(l.run)
 		}
@@ -123,11 +139,13 @@ func (q *Dispatcher) define() {
 		definition, ok := newest[name]
 		if !ok {
 			l.definition.Store(nil)
+			l.health.define(false, now)
 			continue
 		}
-		l.gate.setLimit(definition.Concurrency)
+		l.gate.configure(definition.Concurrency, definition.Rate)
 		l.definition.Store(&definition)
-		l.health.reconfigured(q.now())
+		l.health.reconfigured(now)
+		l.health.define(true, now)
 		l.poke()
 	}
 }
@@ -227,6 +245,9 @@ func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait ti
 	for _, d := range deliveries {
 		if l := q.lane(d.Lane); l != nil && !d.Claimed {
 			l.poke()
+			if !l.worthwhile() {
+				q.prefetchLater(l, d.ID)
+			}
 		}
 	}
 	return q.await(ctx, firsts[0], *deliveries[0], deadline), nil
@@ -243,7 +264,7 @@ func (q *Dispatcher) first(d *Delivery, deadline time.Time) *attempt {
 	if definition == nil || !l.worthwhile() {
 		return nil
 	}
-	a := l.begin(d, definition, firstAttempt)
+	a := l.begin(d, definition)
 	if a != nil {
 		a.deadline = deadline
 	}
@@ -272,6 +293,7 @@ func (q *Dispatcher) repeated(ctx context.Context, key Key, deadline time.Time) 
 		if err != nil {
 			return Receipt{}, err
 		}
+		revived.DueAt = q.now() // by our clock
 		found[i] = revived
 		if a := q.retry(*revived, deadline); i == 0 {
 			first = a

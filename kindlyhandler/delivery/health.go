@@ -52,14 +52,16 @@ type health struct {
 	pausedAt    time.Time   // by hand; zero if it is not
 	failures    int         // in a row
 	refused     []uuid.UUID // in a row, each once
-	lastSuccess time.Time
-	heldUntil   time.Time // what the upstream asked for
+	lastSuccess time.Time   // by the wall clock, as the times of attempts
+	heldUntil   time.Time   // what the upstream asked for
 	interval    time.Duration
 	probeAt     time.Time
 	probes      uint64 // numbers them
 	probing     uint64 // the one under way, 0 if there is none
 	lastError   string
 	lastErrorAt time.Time
+	undefined   bool
+	reckoning   reckoning
 }
 
 // admits tells whether an attempt should be made, as the probe of that number
@@ -117,13 +119,15 @@ func (h *health) reconfigured(now time.Time) {
 	if h.condition != Healthy {
 		h.interval, h.probeAt, h.probing = 0, now, 0
 	}
+	h.reckon(now)
 }
 
 // observe takes note of an attempt, and decides what a Refused one means for
 // its delivery. It returns the lane's condition before and after.
-func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (before, after Condition) {
+func (h *health) observe(d *Delivery, o *Outcome, made Attempt, probe uint64, now time.Time) (before, after Condition) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.reckon(now)
 	before = h.condition
 	defer func() {
 		if h.condition != before {
@@ -132,7 +136,7 @@ func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (
 	}()
 	probed := h.probed(probe)
 	if o.Err != nil {
-		h.lastError, h.lastErrorAt = o.Err.Error(), now
+		h.lastError, h.lastErrorAt = o.Err.Error(), made.At.Add(made.Duration)
 	}
 	if o.HoldLane && o.RetryAfter > 0 {
 		if until := now.Add(min(o.RetryAfter, MaxRetryAfter)); until.After(h.heldUntil) {
@@ -141,7 +145,7 @@ func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (
 	}
 	if o.Verdict == Success {
 		h.refused = h.refused[:0]
-		h.lastSuccess = now
+		h.lastSuccess = made.At.Add(made.Duration)
 	}
 	if o.Verdict == Refused {
 		o.Verdict = h.refusal(d, o.Status)

@@ -36,6 +36,35 @@ func TestRetryInterval(t *testing.T) {
 	}
 }
 
+func TestRetryPolicyValidate(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(p *RetryPolicy)
+		want   string
+	}{
+		{"the defaults", func(*RetryPolicy) {}, ""},
+		{"intervals that do not grow", func(p *RetryPolicy) { p.Multiplier, p.MaxInterval = 1, p.InitialInterval }, ""},
+		{"no initial interval", func(p *RetryPolicy) { p.InitialInterval = 0 }, "initial_interval must be longer than 0: write a duration such as 1s"},
+		{"shrinking intervals", func(p *RetryPolicy) { p.Multiplier = 0.99 }, "multiplier must be at least 1: write"},
+		{"a multiplier that is no number", func(p *RetryPolicy) { p.Multiplier = math.NaN() }, "multiplier must be at least 1: write"},
+		{"a multiplier without end", func(p *RetryPolicy) { p.Multiplier = math.Inf(1) }, "multiplier must be at least 1: write"},
+		{"a negative longest interval", func(p *RetryPolicy) { p.MaxInterval = -1 }, "max_interval must be longer than 0: write a duration such as 1h"},
+		{"intervals that cross", func(p *RetryPolicy) { p.InitialInterval = 2 * time.Hour }, "max_interval 1h0m0s is shorter than initial_interval 2h0m0s: write a longer one"},
+		{"no end", func(p *RetryPolicy) { p.MaxElapsed = 0 }, "max_elapsed must be longer than 0: write a duration such as 72h"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := DefaultRetryPolicy
+			test.change(&p)
+			err := p.Validate()
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
 func TestRecordDropsTheOldest(t *testing.T) {
 	var attempts []Attempt
 	for i := range maxAttempts + 5 {

@@ -17,13 +17,19 @@ type lane struct {
 	definition atomic.Pointer[Definition] // nil while the configuration does not name the lane
 	health     health
 	gate       gate
-	later      atomic.Int32 // later attempts under way
+	empty      atomic.Bool // nothing waits for its time
 	wake       chan struct{}
+
+	// trusted is a time far ahead at which a delivery is due rightly. It is for
+	// run alone.
+	trusted time.Time
 }
 
-// longestNap bounds how long a lane trusts its timer: what is due is a matter
-// of the wall clock, which may be set.
+// longestNap is how often a lane looks at least whether the wall clock was set.
 const longestNap = time.Minute
+
+// claimAtOnce bounds what a lane claims of its store at once.
+const claimAtOnce = 256
 
 // poke makes the lane look for deliveries that are due.
 func (l *lane) poke() {
@@ -39,7 +45,7 @@ func (l *lane) run() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-l.dispatcher.stopping:
+		case <-l.dispatcher.running.Done():
 			return
 		case <-l.wake:
 		}
@@ -51,6 +57,7 @@ func (l *lane) run() {
 			nap = min(max(next.Sub(l.dispatcher.now()), 0), longestNap)
 		}
 		timer.Reset(nap)
+		l.dispatcher.followClock()
 	}
 }
 
@@ -62,11 +69,18 @@ func (l *lane) dispatch() time.Time {
 		return time.Time{}
 	}
 	now := l.dispatcher.now()
-	limit, probe, again := l.health.allowance(now, definition.Concurrency-int(l.later.Load()))
+	room, wait := l.gate.reserve(claimAtOnce)
+	if room == 0 {
+		return soon(now, wait)
+	}
+	limit, probe, again := l.health.allowance(now, room)
 	if limit == 0 {
+		l.gate.release(room)
 		return again
 	}
-	due, next, err := l.dispatcher.store.Claim(l.dispatcher.ctx, l.Lane, now, limit)
+	due, next, err := l.claim(now, limit, definition.Retry.MaxInterval)
+	l.empty.Store(err == nil && len(due) == 0 && next.IsZero())
+	l.gate.release(room - len(due))
 	if len(due) == 0 {
 		l.health.noProbe(probe)
 	}
@@ -77,22 +91,46 @@ func (l *lane) dispatch() time.Time {
 		return now.Add(time.Second)
 	}
 	for i, d := range due {
-		a := l.begin(d, definition, laterAttempt)
+		a := l.begin(d, definition)
 		if a == nil { // the dispatcher stops
+			l.gate.release(len(due) - i)
 			for _, d := range due[i:] {
 				l.dispatcher.save(d)
 			}
 			return time.Time{}
 		}
-		a.probe = probe
-		l.later.Add(1)
+		a.probe, a.reserved = probe, true
 		go func() {
 			a.run()
-			l.later.Add(-1)
 			l.poke()
 		}()
 	}
 	return next
+}
+
+// claim claims what is due, else one delivery that says it is due later than it
+// can be.
+func (l *lane) claim(now time.Time, limit int, longest time.Duration) ([]*Delivery, time.Time, error) {
+	q := l.dispatcher
+	due, next, err := q.store.Claim(q.ctx, l.Lane, now, limit)
+	if err != nil || len(due) > 0 || next.Sub(now) <= longest || next.Equal(l.trusted) {
+		return due, next, err
+	}
+	late, after, err := q.store.Claim(q.ctx, l.Lane, next, 1)
+	if err != nil || len(late) == 0 || !q.plausible(late[0]) {
+		return late, after, err
+	}
+	l.trusted = next
+	q.save(late[0])
+	return nil, next, nil
+}
+
+// soon returns the time after a wait; there is none for none.
+func soon(now time.Time, wait time.Duration) time.Time {
+	if wait == 0 {
+		return time.Time{}
+	}
+	return now.Add(wait)
 }
 
 // worthwhile tells whether an attempt should be made that is no probe.

@@ -45,6 +45,8 @@ type step struct {
 	Of          int           // repeat, restart: which webhook; pop: which definition; retry, drop: which delivery
 	Time        time.Duration // pass; restart: the grace period
 	Concurrency int           // push
+	Rate        int           // push: attempts per second; 0: no limit
+	Clock       time.Duration // set clock: how far it is ahead then
 }
 
 var modelLanes = []delivery.Lane{lane, other}
@@ -52,13 +54,15 @@ var modelLanes = []delivery.Lane{lane, other}
 func drawStep(t *rapid.T) step {
 	return step{
 		Do: rapid.SampledFrom([]string{"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart",
-			"retry", "retry", "retry all", "drop", "erase", "pause", "resume"}).Draw(t, "do"),
+			"set clock", "retry", "retry", "retry all", "drop", "erase", "pause", "resume"}).Draw(t, "do"),
 		Chat:        rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "chat"),
 		Lanes:       rapid.IntRange(1, 3).Draw(t, "lanes"),
 		Wait:        rapid.SampledFrom(seconds(0, 1, 5)).Draw(t, "wait"),
 		Of:          rapid.IntRange(0, 5).Draw(t, "of"),
 		Time:        rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, 4 * time.Second, time.Minute, 10 * time.Minute}).Draw(t, "time"),
 		Concurrency: rapid.IntRange(1, 3).Draw(t, "concurrency"),
+		Rate:        rapid.SampledFrom([]int{0, 0, 1, 10}).Draw(t, "rate"),
+		Clock:       rapid.SampledFrom([]time.Duration{0, time.Hour, -time.Hour, -100 * time.Hour}).Draw(t, "clock"),
 	}
 }
 
@@ -75,6 +79,7 @@ type story struct {
 	faults  []bool
 	elapsed time.Duration
 
+	clock    wallClock
 	mu       sync.Mutex
 	store    *memory.Store
 	put      []*delivery.Delivery // as committed, in this order
@@ -111,11 +116,13 @@ func (s *story) run(ctx context.Context) {
 		case "pass":
 			time.Sleep(step.Time)
 		case "push":
-			s.push(step.Lanes, step.Concurrency)
+			s.push(step.Lanes, step.Concurrency, step.Rate)
 		case "pop":
 			if n := len(s.pops); n > 0 {
 				s.pops[step.Of%n]()
 			}
+		case "set clock":
+			s.clock.set(step.Clock)
 		case "restart":
 			s.stop(ctx, step)
 			s.start()
@@ -131,16 +138,19 @@ func (s *story) run(ctx context.Context) {
 }
 
 func (s *story) start() {
-	s.q, s.pops = delivery.NewDispatcher((*recorder)(s)), nil
-	s.push(3, 2)
+	s.q, s.pops = delivery.NewDispatcher((*recorder)(s), delivery.WithNow(s.clock.now)), nil
+	s.push(3, 2, 0)
 }
 
-func (s *story) push(lanes, concurrency int) {
+func (s *story) push(lanes, concurrency, rate int) {
 	definitions := make(map[delivery.Lane]delivery.Definition)
 	for i, lane := range modelLanes {
 		if lanes&(1<<i) != 0 {
 			d := definition((*helpDesk)(s))
 			d.Concurrency, d.Retry.MaxElapsed = concurrency, s.elapsed
+			if rate > 0 {
+				d.Rate = delivery.Rate{Attempts: rate, Per: time.Second}
+			}
 			definitions[lane] = d
 		}
 	}
@@ -228,7 +238,7 @@ func (s *story) heal() {
 	s.mu.Lock()
 	s.replies, s.faults = nil, nil
 	s.mu.Unlock()
-	s.push(3, 2)
+	s.push(3, 2, 0)
 	s.operate(context.Background(), step{Do: "resume", Lanes: 3})
 }
 
@@ -353,6 +363,16 @@ func (s *story) check() {
 type helpDesk story
 
 func (h *helpDesk) Answer(d *delivery.Delivery) []byte { return []byte(d.State.String()) }
+
+// Prefetch is slow at times. Nobody may attempt the delivery meanwhile.
+func (h *helpDesk) Prefetch(ctx context.Context, d *delivery.Delivery) {
+	h.enter(d)
+	defer h.leave(d)
+	if d.ID[15]%2 == 0 {
+		_ = sleep(3 * time.Second)(ctx)
+	}
+	d.Transcript = []byte("transcript")
+}
 
 func (h *helpDesk) reply() string {
 	h.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -13,12 +14,20 @@ import (
 // Get returns a delivery with all that is kept of it, or fails with
 // ErrNotFound.
 func (q *Dispatcher) Get(ctx context.Context, id uuid.UUID) (*Delivery, error) {
-	return q.store.Get(ctx, id)
+	d, err := q.store.Get(ctx, id)
+	if err == nil {
+		d.DueAt = q.clock.shown(d.DueAt)
+	}
+	return d, err
 }
 
 // List returns a page of deliveries, the newest first, as [Store.List] does.
 func (q *Dispatcher) List(ctx context.Context, query Query) (Page, error) {
-	return q.store.List(ctx, query)
+	page, err := q.store.List(ctx, query)
+	for _, d := range page.Deliveries {
+		d.DueAt = q.clock.shown(d.DueAt)
+	}
+	return page, err
 }
 
 // Count counts the deliveries of each lane that has any.
@@ -59,14 +68,17 @@ func (q *Dispatcher) Retry(ctx context.Context, id uuid.UUID) error {
 		return ErrClosed
 	}
 	defer q.requests.Done()
+	due := q.now()
 	d, err := q.store.Revive(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		d, err = q.store.Take(ctx, id)
+		if d, err = q.store.Take(ctx, id); err == nil {
+			due = earlier(due, d.DueAt) // what counts of it goes on counting
+		}
 	}
 	if err != nil {
 		return err
 	}
-	d.DueAt = q.now()
+	d.DueAt = due
 	if l := q.lane(d.Lane); l != nil && l.force(d) {
 		return nil
 	}
@@ -81,17 +93,21 @@ func (l *lane) force(d *Delivery) bool {
 	if definition == nil {
 		return false
 	}
-	a := l.begin(d, definition, laterAttempt)
+	a := l.begin(d, definition)
 	if a == nil {
 		return false
 	}
-	a.forced, a.probe = true, l.health.force()
+	a.forced, a.probe, a.deadline = true, l.health.force(), l.dispatcher.now().Add(forcedPatience)
 	go func() {
 		a.run()
 		l.poke() // it may have been the probe that the lane waited for
 	}()
 	return true
 }
+
+// forcedPatience is how long a retry by hand waits for its turn before it
+// becomes one as all others.
+const forcedPatience = time.Minute
 
 // release gives back a claimed delivery, without waiting for that.
 func (q *Dispatcher) release(d *Delivery) {
@@ -198,6 +214,7 @@ func (q *Dispatcher) Drop(ctx context.Context, id uuid.UUID) (*Delivery, error) 
 	q.log.Info("delivery dropped by hand", zap.Stringer("delivery", d.ID), zap.String("webhook", d.Lane.Webhook),
 		zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State))
 	if l := q.lane(d.Lane); l != nil {
+		l.health.unblock(q.now())
 		l.poke() // the next one of the chat may go
 	}
 	return d, nil

@@ -45,6 +45,7 @@ func (h *health) pause(now time.Time) bool {
 		return false
 	}
 	h.pausedAt = now
+	h.reckon(now)
 	return true
 }
 

@@ -1,6 +1,9 @@
 package delivery
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -9,7 +12,10 @@ import (
 // RetryPolicy says when a delivery that failed is attempted again: after a
 // random time between nothing and InitialInterval, which grows by Multiplier
 // with each attempt up to MaxInterval (exponential backoff with full jitter),
-// until the intervals add up to MaxElapsed.
+// until one fails after MaxElapsed: time in which the lane is paused or not
+// defined, in which the upstream asked to be left alone, in which the delivery
+// waits for an earlier one of its chat, or in which the process does not run,
+// does not count.
 type RetryPolicy struct {
 	InitialInterval time.Duration
 	Multiplier      float64
@@ -23,6 +29,35 @@ var DefaultRetryPolicy = RetryPolicy{
 	Multiplier:      2,
 	MaxInterval:     time.Hour,
 	MaxElapsed:      72 * time.Hour,
+}
+
+// WithDefaults returns the policy with the values of [DefaultRetryPolicy] where
+// it has none.
+func (p RetryPolicy) WithDefaults() RetryPolicy {
+	return RetryPolicy{
+		InitialInterval: cmp.Or(p.InitialInterval, DefaultRetryPolicy.InitialInterval),
+		Multiplier:      cmp.Or(p.Multiplier, DefaultRetryPolicy.Multiplier),
+		MaxInterval:     cmp.Or(p.MaxInterval, DefaultRetryPolicy.MaxInterval),
+		MaxElapsed:      cmp.Or(p.MaxElapsed, DefaultRetryPolicy.MaxElapsed),
+	}
+}
+
+// Validate says which value of a policy cannot be, and what to write instead.
+func (p RetryPolicy) Validate() error {
+	switch {
+	case p.InitialInterval <= 0:
+		return errors.New("initial_interval must be longer than 0: write a duration such as 1s")
+	case !(p.Multiplier >= 1) || math.IsInf(p.Multiplier, 1): // no number, too
+		return errors.New("multiplier must be at least 1: write a number such as 2, or 1 for intervals that do not grow")
+	case p.MaxInterval <= 0:
+		return errors.New("max_interval must be longer than 0: write a duration such as 1h")
+	case p.MaxInterval < p.InitialInterval:
+		return fmt.Errorf("max_interval %s is shorter than initial_interval %s: write a longer one, or a shorter initial_interval", p.MaxInterval, p.InitialInterval)
+	case p.MaxElapsed <= 0:
+		return errors.New("max_elapsed must be longer than 0: write a duration such as 72h")
+	default:
+		return nil
+	}
 }
 
 // interval returns how long to wait after the given number of attempts. The

@@ -42,6 +42,9 @@ func (q *Dispatcher) Lanes() []LaneStatus {
 	lanes := make([]LaneStatus, 0, len(q.lanes))
 	for name, l := range q.lanes {
 		status := l.health.status(now)
+		for _, t := range []*time.Time{&status.Since, &status.NextProbe, &status.HeldUntil} {
+			*t = q.clock.shown(*t)
+		}
 		status.Lane, status.Defined = name, l.definition.Load() != nil
 		lanes = append(lanes, status)
 	}

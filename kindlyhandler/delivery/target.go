@@ -34,7 +34,11 @@ type Definition struct {
 	// Concurrency bounds the attempts that are with the upstream at once. It
 	// is at least 1.
 	Concurrency int
-	Retry       RetryPolicy
+	// Rate bounds the attempts in a time, first and later ones together. A
+	// first attempt that cannot be made in time for its answer is left for
+	// later.
+	Rate  Rate
+	Retry RetryPolicy
 }
 
 // Verdict says what an attempt means for its delivery and its lane.
