@@ -216,6 +216,7 @@ func (s *Store) resumeImport() error {
 		}); err != nil {
 			return err
 		}
+		s.losses.Add(delivery.Lane{}, delivery.LossDamaged, a.Lost)
 		s.log.Error("what could be read of the damaged file is imported",
 			zap.String("set_aside", a.Path), zap.Int("imported", a.Imported), zap.Int("lost", a.Lost))
 	}
