@@ -17,9 +17,10 @@ const commitTimeout = 5 * time.Second
 // Dispatcher takes deliveries in, stores them, and attempts them until they
 // are delivered or dead. It is safe for concurrent use.
 type Dispatcher struct {
-	store Store
-	log   *zap.Logger
-	clock clock
+	store  Store
+	log    *zap.Logger
+	clock  clock
+	losses *Losses
 
 	// ctx is the context of every attempt; it ends when a shutdown has waited
 	// long enough.
@@ -196,6 +197,9 @@ func (q *Dispatcher) Submit(ctx context.Context, deliveries []*Delivery, wait ti
 	})
 	receipt, _ := v.(Receipt)
 	receipt.Duplicate = receipt.Duplicate || !mine
+	if err == nil && receipt.Duplicate {
+		q.losses.Add(deliveries[0].Lane, LossDuplicate, 1)
+	}
 	return receipt, err
 }
 

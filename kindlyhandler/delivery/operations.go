@@ -213,6 +213,9 @@ func (q *Dispatcher) Drop(ctx context.Context, id uuid.UUID) (*Delivery, error) 
 	}
 	q.log.Info("delivery dropped by hand", zap.Stringer("delivery", d.ID), zap.String("webhook", d.Lane.Webhook),
 		zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State))
+	if d.State != Delivered {
+		q.losses.Add(d.Lane, LossDropped, 1)
+	}
 	if l := q.lane(d.Lane); l != nil {
 		l.health.unblock(q.now())
 		l.poke() // the next one of the chat may go
@@ -223,7 +226,13 @@ func (q *Dispatcher) Drop(ctx context.Context, id uuid.UUID) (*Delivery, error) 
 // Erase drops all deliveries of a chat, and returns how many there were.
 // Attempts that are under way are not called back.
 func (q *Dispatcher) Erase(ctx context.Context, chatID string) (int, error) {
+	undelivered := q.undelivered(ctx, chatID)
 	n, err := q.store.Erase(ctx, chatID)
+	if err == nil {
+		for lane, n := range undelivered {
+			q.losses.Add(lane, LossErased, n)
+		}
+	}
 	q.mu.RLock()
 	for _, l := range q.lanes {
 		l.poke() // one that came meanwhile may have waited for one that is gone
@@ -233,4 +242,23 @@ func (q *Dispatcher) Erase(ctx context.Context, chatID string) (int, error) {
 		q.log.Info("deliveries of a chat erased", zap.Int("deliveries", n))
 	}
 	return n, err
+}
+
+// undelivered counts the deliveries of a chat that are no tickets yet.
+func (q *Dispatcher) undelivered(ctx context.Context, chatID string) map[Lane]int {
+	n := make(map[Lane]int)
+	query := Query{ChatID: chatID, States: []State{Pending, Dead}, Limit: retryPage}
+	for chatID != "" {
+		page, err := q.store.List(ctx, query)
+		if err != nil {
+			break
+		}
+		for _, d := range page.Deliveries {
+			n[d.Lane]++
+		}
+		if query.Before = page.Before; query.Before == uuid.Nil {
+			break
+		}
+	}
+	return n
 }

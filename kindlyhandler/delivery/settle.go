@@ -46,6 +46,9 @@ func (a *attempt) settle(o Outcome, at, began, ended time.Time) {
 	if d.State == Delivered {
 		d.Body, d.Transcript, d.TranscriptError = nil, nil, ""
 	}
+	if d.State == Dead {
+		l.dispatcher.losses.Add(d.Lane, LossDead, 1)
+	}
 	l.reportAttempt(d, made)
 	l.dispatcher.save(d)
 }

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"time"
@@ -33,7 +34,7 @@ const (
 	minFree = 16 << 10
 	// compactPause is how long the store waits after looking, and
 	// compactRetry after a compaction that failed.
-	compactPause = 5 * time.Second
+	compactPause = time.Second
 	compactRetry = 10 * time.Minute
 )
 
@@ -178,6 +179,9 @@ func (s *Store) copyChunk() (done bool, err error) {
 			for key, value := cursor.Seek(c.last); key != nil; key, value = cursor.Next() {
 				if value == nil || string(key) == string(c.last) { // a table in it, or done
 					continue
+				}
+				if bytes.Compare(key, c.last) < 0 {
+					return errOrder
 				}
 				if n++; n > c.chunk {
 					return nil

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -215,6 +216,7 @@ func (s *Store) resumeImport() error {
 		}); err != nil {
 			return err
 		}
+		s.losses.Add(delivery.Lane{}, delivery.LossDamaged, a.Lost)
 		s.log.Error("what could be read of the damaged file is imported",
 			zap.String("set_aside", a.Path), zap.Int("imported", a.Imported), zap.Int("lost", a.Lost))
 	}
@@ -318,6 +320,9 @@ func (s *Store) importOrphans(a *Aside, trusted bool) error {
 			for key, _ := c.Seek(last); key != nil; key, _ = c.Next() {
 				if n++; n > chunk {
 					break
+				}
+				if len(key) != idSize+1 || bytes.Compare(key, last) < 0 {
+					return errOrder
 				}
 				last = append(append(last[:0], key...), 0)
 				value := deliveries.in(tx).Get(key[:idSize])

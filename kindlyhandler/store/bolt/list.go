@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -61,7 +62,11 @@ func (s *Store) listChunk(tx *bbolt.Tx, t table, q *delivery.Query, page *delive
 	} else if key, _ = c.Seek(page.Before[:]); key == nil {
 		key, _ = c.Last()
 	}
-	for n := 0; key != nil; key, _ = c.Prev() {
+	for n, last := 0, []byte(nil); key != nil; key, _ = c.Prev() {
+		if len(key) < idSize || last != nil && bytes.Compare(key, last) >= 0 {
+			return false, errOrder
+		}
+		last = key
 		id := uuid.UUID(key[:idSize])
 		if page.Before != (uuid.UUID{}) && !lessID(id, page.Before) {
 			continue
@@ -211,6 +216,9 @@ func (s *Store) oldestPending(ctx context.Context, lane delivery.Lane, from uuid
 			c := b.Cursor()
 			n := 0
 			for key, _ := c.Seek(at[:]); key != nil; key, _ = c.Next() {
+				if len(key) < idSize || bytes.Compare(key[:idSize], at[:]) < 0 {
+					return errOrder
+				}
 				at = uuid.UUID(key[:idSize])
 				if n++; n > chunk {
 					done = false

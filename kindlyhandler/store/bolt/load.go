@@ -1,8 +1,10 @@
 package bolt
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,12 +42,18 @@ func (s *Store) restore() {
 	}
 }
 
+var errOrder = fmt.Errorf("%w: its keys are not in their order", errDamaged)
+
 var errClosing = errors.New("the store is being closed")
 
 // load reads the index from the file.
 func (s *Store) load() error {
 	if s.damage.found() {
 		return errDamaged
+	}
+	if err := checkTree(s.path); err != nil {
+		s.spoil(s.file.current(), err)
+		return err
 	}
 	if err := s.update(func(w *writer) error {
 		for _, t := range []table{deliveries, contents, held, delivered, dead, asides, {name: "due"}} {
@@ -115,6 +123,9 @@ func (s *Store) each(t table, f func(tx *bbolt.Tx, key, value []byte) error) err
 			}
 			n := 0
 			for ; key != nil && n < chunk; key, value = c.Next() {
+				if bytes.Compare(key, last) <= 0 && last != nil {
+					return errOrder
+				}
 				n++
 				last = append(last[:0], key...)
 				if err := f(tx, key, value); err != nil {

@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 const (
@@ -61,6 +63,7 @@ func (s *Store) sweepOnce(ctx context.Context, warned int64) int64 {
 func (s *Store) expire(ctx context.Context, t table, before time.Time) (total int) {
 	for {
 		n, more := 0, false
+		expired := make(map[delivery.Lane]int)
 		err := s.perform(ctx, &operation{do: func(w *writer) error {
 			buckets := w.of(t)
 			if buckets == nil {
@@ -77,7 +80,8 @@ func (s *Store) expire(ctx context.Context, t table, before time.Time) (total in
 				keys, ids = append(keys, append([]byte(nil), key...)), append(ids, append([]byte(nil), id...))
 			}
 			for i, b := range ids {
-				if s.expireOne(w, t, keys[i], b, before) {
+				if lane, ok := s.expireOne(w, t, keys[i], b, before); ok {
+					expired[lane]++
 					n++
 				}
 			}
@@ -89,22 +93,27 @@ func (s *Store) expire(ctx context.Context, t table, before time.Time) (total in
 			}
 			return total
 		}
+		if t == dead {
+			for lane, n := range expired {
+				s.losses.Add(lane, delivery.LossExpired, n)
+			}
+		}
 		if total += n; !more {
 			return total
 		}
 	}
 }
 
-func (s *Store) expireOne(w *writer, t table, key, b []byte, before time.Time) (removed bool) {
+func (s *Store) expireOne(w *writer, t table, key, b []byte, before time.Time) (lane delivery.Lane, removed bool) {
 	id, err := idOf(b)
 	if err != nil {
 		w.fail(err)
-		return false
+		return lane, false
 	}
 	r, ok := w.record(id)
 	if !ok || settled(r.state) != t || r.settled != timeOfKey(key) {
 		w.delete(t, key) // leads nowhere
-		return false
+		return lane, false
 	}
 	if now := nanos(s.now()); r.keyExpires > now && r.keyHead != 0 {
 		unplace(w, &r)
@@ -112,10 +121,10 @@ func (s *Store) expireOne(w *writer, t table, key, b []byte, before time.Time) (
 		r.settled = timeOf(r.keyExpires).Add(before.Sub(s.now())).UnixNano() + 1
 		w.put(t, timeKey(r.settled, r.sequence), id[:])
 		w.write(id, &r)
-		return false
+		return lane, false
 	}
 	s.remove(w, id, &r)
-	return true
+	return r.lane, true
 }
 
 // warn tells of the dead letters settled before a time, each of them once.

@@ -20,11 +20,12 @@ type shelf struct {
 	*bolt.Store
 	path string
 	now  atomic.Int64
+	lost *delivery.Losses
 	logs *observer.ObservedLogs
 }
 
 func newShelf(t *testing.T, limits bolt.Limits) *shelf {
-	s := &shelf{T: t, path: filepath.Join(fastDir(t), "deliveries.db")}
+	s := &shelf{T: t, lost: delivery.NewLosses(nil), path: filepath.Join(fastDir(t), "deliveries.db")}
 	s.now.Store(time.Now().UnixNano())
 	s.open(limits)
 	t.Cleanup(func() { require.NoError(t, s.Store.Close()) })
@@ -33,7 +34,7 @@ func newShelf(t *testing.T, limits bolt.Limits) *shelf {
 
 func (s *shelf) open(limits bolt.Limits) {
 	core, logs := observer.New(zap.WarnLevel)
-	store, err := bolt.Open(bolt.Options{Path: s.path, Now: s.clock, Log: zap.New(core), Limits: limits})
+	store, err := bolt.Open(bolt.Options{Path: s.path, Now: s.clock, Log: zap.New(core), Limits: limits, Losses: s.lost})
 	require.NoError(s, err)
 	s.Store, s.logs = store, logs
 }
@@ -90,6 +91,7 @@ func TestRetention(t *testing.T) {
 	s.passes(2 * time.Hour)
 	require.False(t, s.has(lost))
 	require.Equal(t, 1, s.logs.FilterMessageSnippet("past their retention").Len())
+	require.Equal(t, map[delivery.Loss]int{delivery.LossExpired: 1}, s.lost.Of(lane))
 
 	require.True(t, s.has(pending), "whatever its age")
 	counts, err := s.Count(t.Context())

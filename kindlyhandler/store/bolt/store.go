@@ -38,6 +38,9 @@ type Options struct {
 	// Log defaults to none, Now to [time.Now].
 	Log *zap.Logger
 	Now func() time.Time
+	// Losses counts the dead letters whose retention is over, and what damage
+	// has made unreadable; default nothing.
+	Losses *delivery.Losses
 
 	Limits
 }
@@ -75,6 +78,7 @@ type Store struct {
 	log    *zap.Logger
 	now    func() time.Time
 	limits atomic.Pointer[Limits]
+	losses *delivery.Losses
 	lock   *bbolt.DB
 	file   file
 
@@ -110,6 +114,7 @@ func Open(o Options) (*Store, error) {
 		path:    o.Path,
 		log:     o.Log,
 		now:     o.Now,
+		losses:  o.Losses,
 		index:   newIndex(),
 		ready:   make(chan struct{}),
 		crowded: make(chan struct{}, 1),

@@ -3,11 +3,13 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 
 	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
@@ -24,6 +26,9 @@ var (
 	delivered  = table{"settled", "delivered"}
 	dead       = table{"settled", "dead"} // both: time, sequence → id
 )
+
+// hasParts tells whether a table consists of others.
+func hasParts(name string) bool { return name == "due" || name == "settled" || name == "keys" }
 
 // due has what waits for its time in a lane: time, sequence → id.
 func due(lane delivery.Lane) table {
@@ -50,6 +55,9 @@ func (t table) create(tx *bbolt.Tx) (*bbolt.Bucket, error) {
 	b, err := tx.CreateBucketIfNotExists([]byte(t.name))
 	if err == nil && t.part != "" {
 		b, err = b.CreateBucketIfNotExists([]byte(t.part))
+	}
+	if errors.Is(err, berrors.ErrIncompatibleValue) {
+		err = fmt.Errorf("%w: where a table should be is something else", errDamaged)
 	}
 	if err != nil {
 		return nil, err
