@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +108,42 @@ func TestErase(t *testing.T) {
 		require.Equal(r, map[delivery.Lane]delivery.Counts{lane: {Delivered: 1}}, counts)
 		require.NotContains(r, r.logged(), "person", "which chat is what was to be forgotten")
 		require.Len(r, r.logs.FilterMessage("deliveries of a chat erased").All(), 1)
+	})
+}
+
+// slowEraser is a store to whose Erase one delivery comes too late.
+type slowEraser struct {
+	delivery.Store
+	late uuid.UUID
+}
+
+func (s slowEraser) Erase(ctx context.Context, chatID string) (int, error) {
+	page, err := s.List(ctx, delivery.Query{ChatID: chatID, Limit: 10})
+	erased := 0
+	for _, d := range page.Deliveries {
+		if d.ID != s.late {
+			_, dropErr := s.Drop(ctx, d.ID)
+			err = errors.Join(err, dropErr)
+			erased++
+		}
+	}
+	return erased, err
+}
+
+func TestEraseLetsGoWhatCameMeanwhile(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(after(24*time.Hour, unavailable)))
+		erased, late := r.inChat("chat"), r.inChat("chat")
+		r.submit(5*time.Second, erased)
+		r.submit(0, late)
+		r.upstream.replies(always(success))
+		r.store.Store = slowEraser{r.store.Store, late.ID}
+		n, err := r.q.Erase(r.Context(), "chat")
+		require.NoError(r, err)
+		require.Equal(r, 1, n)
+		synctest.Wait()
+		r.attempted(erased, late)
+		require.Zero(r, r.now())
 	})
 }
 

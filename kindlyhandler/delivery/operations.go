@@ -207,6 +207,11 @@ func (q *Dispatcher) Drop(ctx context.Context, id uuid.UUID) (*Delivery, error) 
 // Attempts that are under way are not called back.
 func (q *Dispatcher) Erase(ctx context.Context, chatID string) (int, error) {
 	n, err := q.store.Erase(ctx, chatID)
+	q.mu.RLock()
+	for _, l := range q.lanes {
+		l.poke() // one that came meanwhile may have waited for one that is gone
+	}
+	q.mu.RUnlock()
 	if n > 0 { // which chat is what was to be forgotten
 		q.log.Info("deliveries of a chat erased", zap.Int("deliveries", n))
 	}
