@@ -26,6 +26,7 @@ type attempt struct {
 	delivery   Delivery
 	class      int
 	probe      uint64 // its number, 0 if it is none
+	forced     bool   // by the operator, whatever the lane's condition
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	done       chan struct{}
@@ -144,7 +145,7 @@ func (a *attempt) enter() error {
 	case a.lane.dispatcher.ctx.Err() != nil: // at the same moment
 		a.lane.gate.leave()
 		return errStopped
-	case a.probe == 0 && !a.lane.worthwhile():
+	case !a.forced && !a.lane.admits(a.probe):
 		a.lane.gate.leave()
 		return errNotNow
 	default:

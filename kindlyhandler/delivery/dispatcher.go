@@ -114,7 +114,7 @@ func (q *Dispatcher) define() {
 	newest := last.lanes
 	for name := range newest {
 		if q.lanes[name] == nil {
-			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1)}
+			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1), health: health{since: q.now()}}
 			q.lanes[name] = l
 			q.loops.Go(l.run)
 		}

@@ -18,9 +18,9 @@ import (
 )
 
 // Whatever happens in whatever order, an accepted delivery is in the end
-// delivered or dead, and delivered twice only if an attempt's outcome was
-// unknown. Nothing is sent that is not stored, no delivery by two at once, and
-// those of a chat in their order.
+// delivered or dead, unless it was dropped, and delivered twice only if an
+// attempt's outcome was unknown. Nothing is sent that is not stored, no delivery
+// by two at once, and those of a chat in their order.
 func TestPromise(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := story{
@@ -40,9 +40,9 @@ func TestPromise(t *testing.T) {
 type step struct {
 	Do          string
 	Chat        string        // submit
-	Lanes       int           // submit, push: a set of bits
+	Lanes       int           // submit, push, pause, resume: a set of bits
 	Wait        time.Duration // submit, repeat, restart
-	Of          int           // repeat, restart: which webhook; pop: which definition
+	Of          int           // repeat, restart: which webhook; pop: which definition; retry, drop: which delivery
 	Time        time.Duration // pass; restart: the grace period
 	Concurrency int           // push
 }
@@ -51,7 +51,8 @@ var modelLanes = []delivery.Lane{lane, other}
 
 func drawStep(t *rapid.T) step {
 	return step{
-		Do:          rapid.SampledFrom([]string{"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart"}).Draw(t, "do"),
+		Do: rapid.SampledFrom([]string{"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart",
+			"retry", "retry", "retry all", "drop", "erase", "pause", "resume"}).Draw(t, "do"),
 		Chat:        rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "chat"),
 		Lanes:       rapid.IntRange(1, 3).Draw(t, "lanes"),
 		Wait:        rapid.SampledFrom(seconds(0, 1, 5)).Draw(t, "wait"),
@@ -78,6 +79,7 @@ type story struct {
 	store    *memory.Store
 	put      []*delivery.Delivery // as committed, in this order
 	revived  map[uuid.UUID]bool
+	dropped  map[uuid.UUID]bool
 	tickets  map[uuid.UUID]int // in the help desk
 	unknown  map[uuid.UUID]int // attempts after which nobody knew
 	unsaved  map[uuid.UUID]bool
@@ -96,7 +98,7 @@ func (s *story) fail(format string, args ...any) {
 
 func (s *story) run(ctx context.Context) {
 	s.store = memory.New(memory.Options{})
-	s.revived, s.tickets = make(map[uuid.UUID]bool), make(map[uuid.UUID]int)
+	s.revived, s.dropped, s.tickets = make(map[uuid.UUID]bool), make(map[uuid.UUID]bool), make(map[uuid.UUID]int)
 	s.unknown, s.unsaved, s.sending = make(map[uuid.UUID]int), make(map[uuid.UUID]bool), make(map[uuid.UUID]bool)
 	s.start()
 	for _, step := range s.steps {
@@ -117,6 +119,8 @@ func (s *story) run(ctx context.Context) {
 		case "restart":
 			s.stop(ctx, step)
 			s.start()
+		default:
+			s.operate(ctx, step)
 		}
 	}
 	s.heal()
@@ -176,12 +180,56 @@ func (s *story) stop(ctx context.Context, step step) {
 	}
 }
 
+// operate does what an operator can.
+func (s *story) operate(ctx context.Context, step step) {
+	var err error
+	switch step.Do {
+	case "retry":
+		if d := s.some(step.Of); d != nil {
+			err = s.q.Retry(ctx, d.ID)
+		}
+	case "retry all":
+		_, err = s.q.RetryAll(ctx, delivery.Query{ChatID: step.Chat})
+	case "drop":
+		if d := s.some(step.Of); d != nil {
+			_, err = s.q.Drop(ctx, d.ID)
+		}
+	case "erase":
+		_, err = s.q.Erase(ctx, step.Chat)
+	case "pause", "resume":
+		for i, lane := range modelLanes {
+			if step.Lanes&(1<<i) == 0 {
+				continue
+			}
+			if step.Do == "pause" {
+				err = errors.Join(err, s.q.Pause(lane))
+			} else {
+				err = errors.Join(err, s.q.Resume(lane))
+			}
+		}
+	}
+	if err != nil && !errors.Is(err, delivery.ErrNotFound) && !errors.Is(err, delivery.ErrBusy) && !errors.Is(err, errDisk) {
+		s.fail("%s: %v", step.Do, err)
+	}
+}
+
+// some returns one of the latest deliveries.
+func (s *story) some(of int) *delivery.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.put); n > 0 {
+		return s.put[n-1-of%n]
+	}
+	return nil
+}
+
 // heal ends all trouble.
 func (s *story) heal() {
 	s.mu.Lock()
 	s.replies, s.faults = nil, nil
 	s.mu.Unlock()
 	s.push(3, 2)
+	s.operate(context.Background(), step{Do: "resume", Lanes: 3})
 }
 
 func (s *story) webhook(step step, key byte) (deliveries []*delivery.Delivery) {
@@ -230,7 +278,7 @@ func (s *story) submit(ctx context.Context, q *delivery.Dispatcher, webhook []*d
 		return
 	}
 	got := receipt.Delivery
-	if s.find(&got) == nil {
+	if s.find(&got) == nil && !s.wasDropped(got.ID) {
 		s.fail("%s was accepted, but is not stored", got.ID)
 	}
 	if !receipt.Duplicate && got.ID != deliveries[0].ID {
@@ -242,6 +290,12 @@ func (s *story) submit(ctx context.Context, q *delivery.Dispatcher, webhook []*d
 	if got.State == delivery.Delivered && s.sent(got.ID) == 0 {
 		s.fail("%s was answered as delivered, but is not", got.ID)
 	}
+}
+
+func (s *story) wasDropped(id uuid.UUID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped[id]
 }
 
 func (s *story) sent(id uuid.UUID) int {
@@ -269,7 +323,7 @@ func (s *story) all() (deliveries []*delivery.Delivery) {
 	for _, d := range put {
 		if found := s.find(d); found != nil {
 			deliveries = append(deliveries, found)
-		} else {
+		} else if !s.wasDropped(d.ID) {
 			s.fail("%s was lost", d.ID)
 		}
 	}
@@ -376,6 +430,8 @@ func (h *helpDesk) enter(d *delivery.Delivery) {
 	s := (*story)(h)
 	stored := s.find(d)
 	switch {
+	case stored == nil && s.wasDropped(d.ID):
+		// It is not called back.
 	case stored == nil:
 		s.fail("%s is sent, but not stored", d.ID)
 	case stored.State != delivery.Pending || !stored.Claimed:
@@ -475,7 +531,51 @@ func (r *recorder) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery
 	return r.store.Revive(ctx, id)
 }
 
-func (r *recorder) Pending(ctx context.Context) (int, error) { return r.store.Pending(ctx) }
+func (r *recorder) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	if err := r.fault(); err != nil {
+		return nil, err
+	}
+	return r.store.Take(ctx, id)
+}
+
+func (r *recorder) Get(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	return r.store.Get(ctx, id)
+}
+
+func (r *recorder) List(ctx context.Context, query delivery.Query) (delivery.Page, error) {
+	if err := r.fault(); err != nil {
+		return delivery.Page{}, err
+	}
+	return r.store.List(ctx, query)
+}
+
+func (r *recorder) Drop(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	if err := r.fault(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.dropped[id] = true
+	r.mu.Unlock()
+	return r.store.Drop(ctx, id)
+}
+
+func (r *recorder) Erase(ctx context.Context, chatID string) (int, error) {
+	if err := r.fault(); err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.put {
+		if d.ChatID == chatID && chatID != "" {
+			r.dropped[d.ID] = true
+		}
+	}
+	return r.store.Erase(ctx, chatID)
+}
+
+func (r *recorder) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, error) {
+	return r.store.Count(ctx)
+}
 
 // Close keeps the store for the next dispatcher.
 func (r *recorder) Close() error { return nil }

@@ -78,9 +78,14 @@ func (q *Dispatcher) save(d *Delivery) {
 			}
 			return
 		}
+		if errors.Is(err, ErrNotFound) {
+			q.log.Info("the delivery was dropped while it was being attempted", zap.Stringer("delivery", d.ID),
+				zap.String("webhook", d.Lane.Webhook), zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State))
+			return
+		}
 		q.log.Error("cannot save a delivery", zap.Stringer("delivery", d.ID), zap.String("webhook", d.Lane.Webhook),
 			zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State), zap.Error(err))
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed) {
+		if errors.Is(err, ErrClosed) {
 			return
 		}
 		select {

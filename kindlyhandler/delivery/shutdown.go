@@ -44,8 +44,13 @@ func (q *Dispatcher) Close() error {
 	q.cancel(errStopped)
 	q.requests.Wait()
 
-	if n, err := q.store.Pending(context.Background()); err == nil && n > 0 {
-		q.log.Info("closing the store with deliveries pending", zap.Int("pending", n))
+	pending := 0
+	counts, _ := q.store.Count(context.Background()) // for the log only
+	for _, c := range counts {
+		pending += c.Pending
+	}
+	if pending > 0 {
+		q.log.Info("closing the store with deliveries pending", zap.Int("pending", pending))
 	}
 	return q.store.Close()
 }

@@ -238,7 +238,7 @@ func TestCloseWaitsForSubmits(t *testing.T) {
 		r.store.on(&r.store.find, func(context.Context) error { return errors.New("the store is asked") })
 		_, err := r.q.Submit(r.Context(), []*delivery.Delivery{r.new()}, 5*time.Second)
 		require.ErrorIs(r, err, delivery.ErrClosed)
-		_, err = r.store.Pending(r.Context())
+		_, err = r.store.Count(r.Context())
 		require.ErrorIs(r, err, delivery.ErrClosed, "the store is closed, too")
 		require.EqualValues(r, 2, r.logs.FilterMessageSnippet("deliveries pending").All()[0].ContextMap()["pending"])
 	})

@@ -19,6 +19,9 @@ var (
 	// ErrNotFound means that there is no such delivery, or none in a state
 	// that the call asks for.
 	ErrNotFound = errors.New("no such delivery")
+	// ErrBusy means that a delivery is being attempted, or waits for an
+	// earlier one of its chat.
+	ErrBusy = errors.New("the delivery is being attempted, or waits for an earlier one of its chat")
 	// ErrClosed means that the store, or the dispatcher, was closed.
 	ErrClosed = errors.New("closed")
 )
@@ -71,10 +74,64 @@ type Store interface {
 	// ErrNotFound unless there is such a dead letter.
 	Revive(ctx context.Context, id uuid.UUID) (*Delivery, error)
 
-	// Pending counts the pending deliveries.
-	Pending(ctx context.Context) (int, error)
+	// Take claims a pending delivery, due or not. It fails with ErrBusy if that
+	// is claimed, or held back by an older one of its chat, and with
+	// ErrNotFound unless there is such a pending delivery.
+	Take(ctx context.Context, id uuid.UUID) (*Delivery, error)
+
+	// Get returns a delivery with all that is kept of it, or fails with
+	// ErrNotFound.
+	Get(ctx context.Context, id uuid.UUID) (*Delivery, error)
+
+	// List returns the deliveries that the query asks for, the newest ids
+	// first, without Body and Transcript.
+	List(ctx context.Context, query Query) (Page, error)
+
+	// Drop removes a delivery, also a claimed one, whose Save will fail with
+	// ErrNotFound then, and returns it without Body and Transcript. Its key
+	// makes no duplicates any more. It fails with ErrNotFound if there is no
+	// such delivery.
+	Drop(ctx context.Context, id uuid.UUID) (*Delivery, error)
+
+	// Erase drops all deliveries of a chat, in every lane and state, and
+	// returns how many there were. Those without a chat are of none.
+	Erase(ctx context.Context, chatID string) (int, error)
+
+	// Count counts the deliveries of each lane that has any.
+	Count(ctx context.Context) (map[Lane]Counts, error)
 
 	// Close releases what the store holds, and ends all claims. Later calls of
 	// the other methods fail with ErrClosed.
 	Close() error
+}
+
+// Query says which deliveries [Store.List] returns. Zero fields do not
+// restrict.
+type Query struct {
+	// States are the states that are wanted.
+	States []State
+	// Webhook and Upstream are names of a [Lane].
+	Webhook, Upstream string
+	ChatID            string
+	// Before lists only deliveries with ids below it: the cursor.
+	Before uuid.UUID
+	// Limit bounds the deliveries of a page; it is at least 1.
+	Limit int
+}
+
+// Page is a part of a list.
+type Page struct {
+	Deliveries []*Delivery
+	// Before is the [Query.Before] of the next page, zero at the end of the
+	// list. A page may have fewer deliveries than the limit, even none,
+	// without being the last: what one call looks through is bounded.
+	Before uuid.UUID
+}
+
+// Counts says how many deliveries of a lane there are in each state.
+type Counts struct {
+	Pending, Delivered, Dead int
+	// OldestPending is when the oldest pending one was received; zero without
+	// any.
+	OldestPending time.Time
 }

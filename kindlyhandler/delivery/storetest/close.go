@@ -22,7 +22,17 @@ var closes = []test{
 		require.ErrorIs(b, err, delivery.ErrClosed)
 		_, err = b.store.Revive(b.Context(), dead.ID)
 		require.ErrorIs(b, err, delivery.ErrClosed)
-		_, err = b.store.Pending(b.Context())
+		_, err = b.store.Take(b.Context(), taken.ID)
+		require.ErrorIs(b, err, delivery.ErrClosed)
+		_, err = b.store.Get(b.Context(), dead.ID)
+		require.ErrorIs(b, err, delivery.ErrClosed)
+		_, err = b.store.List(b.Context(), delivery.Query{Limit: 1})
+		require.ErrorIs(b, err, delivery.ErrClosed)
+		_, err = b.store.Drop(b.Context(), dead.ID)
+		require.ErrorIs(b, err, delivery.ErrClosed)
+		_, err = b.store.Erase(b.Context(), "chat")
+		require.ErrorIs(b, err, delivery.ErrClosed)
+		_, err = b.store.Count(b.Context())
 		require.ErrorIs(b, err, delivery.ErrClosed)
 	}},
 	{"goes with others at work", func(b *bench) {
@@ -38,7 +48,7 @@ var closes = []test{
 				_, _, _ = b.store.Claim(b.Context(), zendesk, b.clock.now(), 1)
 			}
 		})
-		_, err := b.store.Pending(b.Context())
+		_, err := b.store.Count(b.Context())
 		require.ErrorIs(b, err, delivery.ErrClosed)
 	}},
 }

@@ -147,6 +147,56 @@ var concurrency = []test{
 		}
 		require.Zero(b, b.pending())
 	}},
+	{"takes and claims exclude each other", func(b *bench) {
+		all := make([]*delivery.Delivery, 100)
+		for i := range all {
+			all[i] = b.new(zendesk)
+			b.put(all[i])
+		}
+		var got atomic.Int32
+		together(func(worker int) {
+			for i := range all {
+				switch _, err := b.store.Take(b.Context(), all[(i+worker)%len(all)].ID); {
+				case err == nil:
+					got.Add(1)
+				case !errors.Is(err, delivery.ErrBusy):
+					b.ok(err)
+				}
+				claimed, _, err := b.store.Claim(b.Context(), zendesk, b.clock.now(), 1)
+				b.ok(err)
+				got.Add(int32(len(claimed)))
+			}
+		})
+		require.EqualValues(b, len(all), got.Load())
+	}},
+	{"a drop is before a save, or after it", func(b *bench) {
+		all := make([]*delivery.Delivery, 100)
+		for i := range all {
+			all[i] = claimed(b.inChat(zendesk, "chat"))
+			b.put(all[i])
+		}
+		var dropped atomic.Int32
+		together(func(worker int) {
+			for _, d := range all {
+				if worker%2 == 0 {
+					saved := *d
+					saved.State = delivery.Delivered
+					if _, err := b.store.Save(b.Context(), &saved); !errors.Is(err, delivery.ErrNotFound) {
+						b.ok(err)
+					}
+					continue
+				}
+				switch _, err := b.store.Drop(b.Context(), d.ID); {
+				case err == nil:
+					dropped.Add(1)
+				case !errors.Is(err, delivery.ErrNotFound):
+					b.ok(err)
+				}
+			}
+		})
+		require.EqualValues(b, len(all), dropped.Load())
+		require.Empty(b, b.count())
+	}},
 	{"one revival succeeds", func(b *bench) {
 		d := b.dead(b.new(zendesk))
 		var revived atomic.Int32

@@ -47,10 +47,30 @@ var contexts = []test{
 		require.ErrorIs(b, err, context.Canceled)
 		b.revive(d.ID)
 	}},
+	{"ended before a take", func(b *bench) {
+		d := b.new(zendesk)
+		b.put(d)
+		_, err := b.store.Take(ended(), d.ID)
+		require.ErrorIs(b, err, context.Canceled)
+		b.take(d.ID)
+	}},
+	{"ended before a drop", func(b *bench) {
+		d := b.inChat(zendesk, "chat")
+		b.put(d)
+		_, err := b.store.Drop(ended(), d.ID)
+		require.ErrorIs(b, err, context.Canceled)
+		_, err = b.store.Erase(ended(), "chat")
+		require.ErrorIs(b, err, context.Canceled)
+		b.are(b.claim(zendesk), d)
+	}},
 	{"ended before a question", func(b *bench) {
 		_, err := b.store.Find(ended(), newKey())
 		require.ErrorIs(b, err, context.Canceled)
-		_, err = b.store.Pending(ended())
+		_, err = b.store.Get(ended(), b.new(zendesk).ID)
+		require.ErrorIs(b, err, context.Canceled)
+		_, err = b.store.List(ended(), delivery.Query{Limit: 1})
+		require.ErrorIs(b, err, context.Canceled)
+		_, err = b.store.Count(ended())
 		require.ErrorIs(b, err, context.Canceled)
 	}},
 }

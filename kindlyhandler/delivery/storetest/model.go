@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -27,6 +28,10 @@ func testModel(t *testing.T, open Open) {
 			"claim":  m.claim,
 			"save":   m.save,
 			"revive": m.revive,
+			"take":   m.take,
+			"drop":   m.drop,
+			"erase":  m.erase,
+			"list":   m.list,
 			"wait":   m.wait,
 			"":       m.check,
 		})
@@ -40,6 +45,7 @@ type machine struct {
 	store delivery.Store
 	ctx   *testing.T
 	all   []*entry
+	gone  []*entry
 	puts  uint32
 }
 
@@ -174,11 +180,11 @@ func (m *machine) claim(t *rapid.T) {
 }
 
 func (m *machine) save(t *rapid.T) {
-	pending := m.in(delivery.Pending)
-	if len(pending) == 0 {
+	candidates := slices.Concat(m.in(delivery.Pending), m.gone)
+	if len(candidates) == 0 {
 		t.Skip("nothing to save")
 	}
-	e := rapid.SampledFrom(pending).Draw(t, "delivery")
+	e := rapid.SampledFrom(candidates).Draw(t, "delivery")
 	d := e.Delivery
 	d.State = rapid.SampledFrom([]delivery.State{delivery.Pending, delivery.Delivered, delivery.Dead}).Draw(t, "state")
 	d.DueAt = m.clock.now().Add(minutes(t, "due", -2, 2))
@@ -191,7 +197,7 @@ func (m *machine) save(t *rapid.T) {
 		d.Body = nil
 	}
 	unblocked, err := m.store.Save(m.ctx.Context(), &d)
-	if !e.Claimed {
+	if !e.Claimed || slices.Contains(m.gone, e) {
 		require.ErrorIs(t, err, delivery.ErrNotFound)
 		return
 	}
@@ -224,6 +230,105 @@ func (m *machine) revive(t *rapid.T) {
 	m.same(t, got)
 }
 
+func (m *machine) take(t *rapid.T) {
+	candidates := slices.Concat(m.all, m.gone)
+	if len(candidates) == 0 {
+		t.Skip("nothing to take")
+	}
+	e := rapid.SampledFrom(candidates).Draw(t, "delivery")
+	got, err := m.store.Take(m.ctx.Context(), e.ID)
+	switch {
+	case e.State != delivery.Pending || slices.Contains(m.gone, e):
+		require.ErrorIs(t, err, delivery.ErrNotFound)
+	case e.Claimed || m.held(e):
+		require.ErrorIs(t, err, delivery.ErrBusy)
+	default:
+		require.NoError(t, err)
+		e.Claimed = true
+		m.same(t, got)
+	}
+}
+
+func (m *machine) drop(t *rapid.T) {
+	candidates := slices.Concat(m.all, m.gone)
+	if len(candidates) == 0 {
+		t.Skip("nothing to drop")
+	}
+	e := rapid.SampledFrom(candidates).Draw(t, "delivery")
+	got, err := m.store.Drop(m.ctx.Context(), e.ID)
+	if slices.Contains(m.gone, e) {
+		require.ErrorIs(t, err, delivery.ErrNotFound)
+		return
+	}
+	require.NoError(t, err)
+	m.summarised(t, e, got)
+	m.lose(func(o *entry) bool { return o == e })
+}
+
+func (m *machine) erase(t *rapid.T) {
+	chat := rapid.SampledFrom(modelChats[1:]).Draw(t, "chat")
+	n, err := m.store.Erase(m.ctx.Context(), chat)
+	require.NoError(t, err)
+	require.Equal(t, m.lose(func(e *entry) bool { return e.ChatID == chat }), n, "erased")
+}
+
+// lose moves entries to those that are gone, and returns how many.
+func (m *machine) lose(which func(e *entry) bool) int {
+	before := len(m.all)
+	m.all = slices.DeleteFunc(m.all, func(e *entry) bool {
+		if which(e) {
+			m.gone = append(m.gone, e)
+			return true
+		}
+		return false
+	})
+	return before - len(m.all)
+}
+
+func (m *machine) list(t *rapid.T) {
+	q := delivery.Query{
+		States:   rapid.SliceOfNDistinct(rapid.SampledFrom([]delivery.State{delivery.Pending, delivery.Delivered, delivery.Dead}), 0, 3, rapid.ID).Draw(t, "states"),
+		Webhook:  rapid.SampledFrom([]string{"", "", "support", "sales"}).Draw(t, "webhook"),
+		Upstream: rapid.SampledFrom([]string{"", "", "zendesk", "slack"}).Draw(t, "upstream"),
+		ChatID:   rapid.SampledFrom(modelChats).Draw(t, "chat"),
+		Limit:    rapid.IntRange(1, 5).Draw(t, "limit"),
+	}
+	if n := rapid.Uint32Range(0, m.puts+1).Draw(t, "before"); n > 0 {
+		q.Before = modelID(n)
+	}
+	var want []*entry
+	for _, e := range slices.Backward(m.all) { // ids grow with each put
+		if (len(q.States) == 0 || slices.Contains(q.States, e.State)) &&
+			(q.Webhook == "" || q.Webhook == e.Lane.Webhook) && (q.Upstream == "" || q.Upstream == e.Lane.Upstream) &&
+			(q.ChatID == "" || q.ChatID == e.ChatID) && (q.Before == uuid.Nil || bytes.Compare(e.ID[:], q.Before[:]) < 0) {
+			want = append(want, e)
+		}
+	}
+	var got []*delivery.Delivery
+	for {
+		page, err := m.store.List(m.ctx.Context(), q)
+		require.NoError(t, err)
+		require.NoError(t, plausible(q, page))
+		got = append(got, page.Deliveries...)
+		if page.Before == uuid.Nil {
+			break
+		}
+		q.Before = page.Before
+	}
+	require.Len(t, got, len(want))
+	for i, e := range want {
+		m.summarised(t, e, got[i])
+	}
+}
+
+// summarised requires a delivery of the store to be an entry without what makes
+// it large.
+func (m *machine) summarised(t *rapid.T, e *entry, got *delivery.Delivery) {
+	want := e.Delivery
+	want.Body, want.Transcript = nil, nil
+	require.Equal(t, canonical(&want), canonical(got))
+}
+
 func (m *machine) wait(t *rapid.T) {
 	d := minutes(t, "for", 1, 3)
 	if m.clock.now().Add(d).Sub(m.start) >= time.Hour {
@@ -243,11 +348,35 @@ func (m *machine) same(t *rapid.T, got *delivery.Delivery) {
 	require.Fail(t, "nobody has put this", "%v", got)
 }
 
+func (m *machine) counts() map[delivery.Lane]delivery.Counts {
+	counts := make(map[delivery.Lane]delivery.Counts)
+	for _, e := range m.all { // the oldest first
+		c := counts[e.Lane]
+		switch e.State {
+		case delivery.Pending:
+			c.Pending++
+			if c.OldestPending.IsZero() {
+				c.OldestPending = e.ReceivedAt
+			}
+		case delivery.Delivered:
+			c.Delivered++
+		case delivery.Dead:
+			c.Dead++
+		}
+		counts[e.Lane] = c
+	}
+	return counts
+}
+
 // check holds after each step.
 func (m *machine) check(t *rapid.T) {
-	n, err := m.store.Pending(m.ctx.Context())
+	counts, err := m.store.Count(m.ctx.Context())
 	require.NoError(t, err)
-	require.Equal(t, len(m.in(delivery.Pending)), n, "pending")
+	for lane, c := range counts {
+		c.OldestPending = c.OldestPending.Round(0).UTC()
+		counts[lane] = c
+	}
+	require.Equal(t, m.counts(), counts, "counted")
 	for _, key := range modelKeys {
 		found, err := m.store.Find(m.ctx.Context(), key)
 		require.NoError(t, err)

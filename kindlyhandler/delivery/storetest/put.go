@@ -9,6 +9,9 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
+// oddChats are ids of different chats.
+var oddChats = []string{"a", "A", "a ", "ä", "a\u0308", "a\x00", "\x00a", "a/b", "a'b", "☎", strings.Repeat("a", 10_000)}
+
 var puts = []test{
 	{"keeps every field", func(b *bench) {
 		d := b.full()
@@ -108,7 +111,7 @@ var puts = []test{
 		require.True(b, other.Claimed, "nothing of the chat is in this lane")
 	}},
 	{"tells chats apart", func(b *bench) {
-		for _, chat := range []string{"a", "A", "a ", "ä", "a\u0308", "a\x00", "\x00a", "a/b", "a'b", "☎", strings.Repeat("a", 10_000)} {
+		for _, chat := range oddChats {
 			d := claimed(b.inChat(zendesk, chat))
 			b.put(d)
 			require.True(b, d.Claimed, "%.20q", chat)

@@ -25,6 +25,25 @@ func (h expiries) Swap(i, j int)      { swap(h, i, j) }
 func (h *expiries) Push(x any)        { *h = push(*h, x) }
 func (h *expiries) Pop() any          { return pop((*[]*record)(h)) }
 
+// ages orders pending records by when they were received.
+type ages []*record
+
+func (h ages) Len() int           { return len(h) }
+func (h ages) Less(i, j int) bool { return h[i].ReceivedAt.Before(h[j].ReceivedAt) }
+
+func (h ages) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].age, h[j].age = i, j
+}
+
+func (h *ages) Push(x any) {
+	r := x.(*record)
+	r.age = len(*h)
+	*h = append(*h, r)
+}
+
+func (h *ages) Pop() any { return pop((*[]*record)(h)) }
+
 func swap(h []*record, i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j

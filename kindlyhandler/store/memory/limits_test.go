@@ -93,6 +93,21 @@ func TestMaxBytesAfterRevival(t *testing.T) {
 	b.put(100)
 }
 
+func TestMaxBytesAfterDrop(t *testing.T) {
+	b := newBench(t, memory.Options{MaxBytes: 100, MaxPending: 2})
+	for _, put := range []func(int) *delivery.Delivery{b.put, b.dead} {
+		_, err := b.Drop(t.Context(), put(100).ID)
+		require.NoError(t, err)
+	}
+	b.put(60)
+	b.full(41)
+	kept := b.dead(40)
+	b.put(40)
+	b.full(0)
+	b.tidy()
+	require.True(t, b.kept(kept), "what was dropped counts no more")
+}
+
 func TestMaxSettled(t *testing.T) {
 	b := newBench(t, memory.Options{MaxSettled: 2})
 	var dead []*delivery.Delivery

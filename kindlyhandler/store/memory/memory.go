@@ -42,6 +42,7 @@ type Store struct {
 	closed  bool
 	byID    map[uuid.UUID]*record
 	byKey   map[delivery.Key][]*record
+	ids     index
 	lanes   map[delivery.Lane]*lane
 	settled expiries
 	pending int
@@ -57,16 +58,24 @@ type record struct {
 	expires time.Time
 	revived bool // out of its chat's order
 	index   int  // in the heap that it is in: due or settled
+	age     int  // in the heap of the pending ones
 }
 
 func (r *record) size() int64 { return int64(len(r.Body) + len(r.Transcript) + len(r.ChatID)) }
 
 // lane has the pending deliveries of one lane: in due those that can be
 // claimed, in chats the queue of each chat, whose head is either due or
-// claimed.
+// claimed, in ages all of them.
 type lane struct {
-	due   dues
-	chats map[string][]*record
+	due    dues
+	chats  map[string][]*record
+	ages   ages
+	counts [3]int // by state
+}
+
+// held tells whether an older delivery of its chat is pending.
+func (l *lane) held(r *record) bool {
+	return r.ChatID != "" && !r.revived && l.chats[r.ChatID][0] != r
 }
 
 // New returns an empty store.
@@ -105,6 +114,7 @@ func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error 
 		r := &record{Delivery: *d, number: s.puts}
 		r.Memo, r.State = nil, delivery.Pending
 		s.byID[r.ID] = r
+		s.ids.add(r.ID)
 		if r.Key != (delivery.Key{}) {
 			s.byKey[r.Key] = append(s.byKey[r.Key], r)
 		}
@@ -142,6 +152,8 @@ func (s *Store) enqueue(r *record) {
 		l = &lane{chats: make(map[string][]*record)}
 		s.lanes[r.Lane] = l
 	}
+	l.counts[delivery.Pending]++
+	heap.Push(&l.ages, r)
 	if r.ChatID != "" {
 		queue := l.chats[r.ChatID]
 		l.chats[r.ChatID] = append(queue, r)
@@ -232,30 +244,37 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (bool, error) {
 		heap.Push(&l.due, r)
 		return false, nil
 	}
-	s.settle(r)
+	s.settle(l, r)
 	return s.dequeue(l, r), nil
 }
 
-// dequeue takes a record that is no longer pending out of its chat's queue,
-// and tells whether the next one of the chat became due by that.
+// dequeue takes a record that is no longer pending out of its lane and its
+// chat's queue, and tells whether the next one of the chat became due by that.
 func (s *Store) dequeue(l *lane, r *record) bool {
 	s.pending--
+	l.counts[delivery.Pending]--
+	heap.Remove(&l.ages, r.age)
 	if r.ChatID == "" || r.revived {
 		return false
 	}
 	queue := l.chats[r.ChatID]
-	queue = slices.Delete(queue, 0, 1) // only the head is ever claimed
+	place := slices.Index(queue, r)
+	queue = slices.Delete(queue, place, place+1)
 	if len(queue) == 0 {
 		delete(l.chats, r.ChatID)
 		return false
 	}
 	l.chats[r.ChatID] = queue
+	if place > 0 {
+		return false
+	}
 	heap.Push(&l.due, queue[0])
 	return true
 }
 
 // settle starts the time for which a record is kept.
-func (s *Store) settle(r *record) {
+func (s *Store) settle(l *lane, r *record) {
+	l.counts[r.State]++
 	r.expires = s.options.Now().Add(s.options.Retention)
 	if r.KeyExpires.After(r.expires) {
 		r.expires = r.KeyExpires
@@ -275,23 +294,89 @@ func (s *Store) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, e
 	if r == nil || r.State != delivery.Dead {
 		return nil, delivery.ErrNotFound
 	}
-	heap.Remove(&s.settled, r.index)
-	s.kept -= r.size()
+	s.unsettle(r)
 	s.bytes += r.size()
 	r.State, r.Claimed, r.revived, r.Answer = delivery.Pending, true, true, nil
 	r.DueAt, r.Elapsed = s.options.Now(), 0
 	s.pending++
+	l := s.lanes[r.Lane]
+	l.counts[delivery.Pending]++
+	heap.Push(&l.ages, r)
 	return r.copy(), nil
 }
 
-// Pending implements [delivery.Store].
-func (s *Store) Pending(ctx context.Context) (int, error) {
+// unsettle takes a record from those that are delivered or dead.
+func (s *Store) unsettle(r *record) {
+	heap.Remove(&s.settled, r.index)
+	s.kept -= r.size()
+	s.lanes[r.Lane].counts[r.State]--
+}
+
+// Take implements [delivery.Store].
+func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	r := s.byID[id]
+	if r == nil || r.State != delivery.Pending {
+		return nil, delivery.ErrNotFound
+	}
+	l := s.lanes[r.Lane]
+	if r.Claimed || l.held(r) {
+		return nil, delivery.ErrBusy
+	}
+	heap.Remove(&l.due, r.index)
+	r.Claimed = true
+	return r.copy(), nil
+}
+
+// Drop implements [delivery.Store].
+func (s *Store) Drop(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	r := s.byID[id]
+	if r == nil {
+		return nil, delivery.ErrNotFound
+	}
+	s.drop(r)
+	return r.summary(), nil
+}
+
+// Erase implements [delivery.Store].
+func (s *Store) Erase(ctx context.Context, chatID string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil || chatID == "" {
 		return 0, err
 	}
-	return s.pending, nil
+	erased := 0
+	for _, r := range s.byID {
+		if r.ChatID == chatID {
+			s.drop(r)
+			erased++
+		}
+	}
+	return erased, nil
+}
+
+// drop removes a record in whatever state.
+func (s *Store) drop(r *record) {
+	defer s.forget(r)
+	if r.State != delivery.Pending {
+		s.unsettle(r)
+		return
+	}
+	l := s.lanes[r.Lane]
+	if !r.Claimed && !l.held(r) {
+		heap.Remove(&l.due, r.index)
+	}
+	s.bytes -= r.size()
+	s.dequeue(l, r)
 }
 
 // Close implements [delivery.Store].
@@ -299,7 +384,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.byID, s.byKey, s.lanes, s.settled = nil, nil, nil, nil
+	s.byID, s.byKey, s.ids, s.lanes, s.settled = nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -315,16 +400,21 @@ func (s *Store) usable(ctx context.Context) error {
 func (s *Store) expire(now time.Time) {
 	for len(s.settled) > 0 && (!s.settled[0].expires.After(now) ||
 		len(s.settled) > s.options.MaxSettled || s.kept > s.options.MaxBytes) {
-		r := heap.Pop(&s.settled).(*record)
-		s.kept -= r.size()
-		delete(s.byID, r.ID)
-		if siblings := s.byKey[r.Key]; len(siblings) > 0 {
-			siblings = slices.DeleteFunc(siblings, func(o *record) bool { return o == r })
-			if len(siblings) == 0 {
-				delete(s.byKey, r.Key)
-			} else {
-				s.byKey[r.Key] = siblings
-			}
-		}
+		r := s.settled[0]
+		s.unsettle(r)
+		s.forget(r)
+	}
+}
+
+// forget makes a record one that was never put.
+func (s *Store) forget(r *record) {
+	delete(s.byID, r.ID)
+	s.ids.removed(s.byID)
+	siblings := s.byKey[r.Key]
+	siblings = slices.DeleteFunc(siblings, func(o *record) bool { return o == r })
+	if len(siblings) == 0 {
+		delete(s.byKey, r.Key)
+	} else {
+		s.byKey[r.Key] = siblings
 	}
 }

@@ -57,10 +57,10 @@ func (b *bench) full(bytes ...int) {
 	for _, n := range bytes {
 		deliveries = append(deliveries, b.new(n))
 	}
-	before, err := b.Pending(b.Context())
+	before, err := b.Count(b.Context())
 	require.NoError(b, err)
 	require.ErrorIs(b, b.Put(b.Context(), deliveries), delivery.ErrFull)
-	after, err := b.Pending(b.Context())
+	after, err := b.Count(b.Context())
 	require.NoError(b, err)
 	require.Equal(b, before, after)
 	for _, d := range deliveries {
