@@ -290,20 +290,21 @@ const sourceless = `{"webhook":null,"chat":null}}` + "\n"
 // encode returns the ticket as JSON. The source goes in as it came: it has
 // been checked, and encoding/json would read it all once more.
 func (ticket *Ticket) encode() ([]byte, error) {
-	bare := *ticket
-	bare.Source = Source{}
 	var out bytes.Buffer
 	out.Grow(ticket.size())
+	source := ticket.Source
+	ticket.Source = Source{}
+	defer func() { ticket.Source = source }()
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(&bare); err != nil {
+	if err := encoder.Encode(ticket); err != nil {
 		return nil, err
 	}
 	out.Truncate(out.Len() - len(sourceless))
 	out.WriteString(`{"webhook":`)
-	out.Write(orNull(ticket.Source.Webhook))
+	out.Write(orNull(source.Webhook))
 	out.WriteString(`,"chat":`)
-	out.Write(orNull(ticket.Source.Chat))
+	out.Write(orNull(source.Chat))
 	out.WriteString(`}}`)
 	return out.Bytes(), nil
 }
