@@ -40,8 +40,14 @@ var (
 
 func newAdminRig(t *testing.T) *adminRig {
 	t.Helper()
+	return newAdminRigOver(t, func(s delivery.Store) delivery.Store { return s })
+}
+
+// newAdminRigOver has a store that is wrapped.
+func newAdminRigOver(t *testing.T, wrap func(delivery.Store) delivery.Store) *adminRig {
+	t.Helper()
 	r := &adminRig{T: t, desk: &adminDesk{outcome: taken}, time: time.Date(2026, 11, 22, 14, 28, 0, 0, time.UTC)}
-	r.store = &adminStore{Store: memory.New(memory.Options{Now: r.now})}
+	r.store = &adminStore{Store: wrap(memory.New(memory.Options{Now: r.now}))}
 	r.q = delivery.NewDispatcher(r.store, delivery.WithNow(r.now))
 	t.Cleanup(func() { require.NoError(t, r.q.Close()) })
 	r.q.Push(map[delivery.Lane]delivery.Definition{
@@ -366,8 +372,7 @@ func (s sparse) List(ctx context.Context, q delivery.Query) (delivery.Page, erro
 }
 
 func TestAdminListFillsItsPages(t *testing.T) {
-	r := newAdminRig(t)
-	r.store.Store = sparse{r.store.Store}
+	r := newAdminRigOver(t, func(s delivery.Store) delivery.Store { return sparse{s} })
 	r.ofEach()
 	r.gets("/kindly/deliveries?state=delivered", `{"deliveries":[`+aDelivered+`],"after":null}`)
 	r.gets("/kindly/deliveries?limit=2", `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`)

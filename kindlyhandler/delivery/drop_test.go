@@ -137,6 +137,7 @@ func TestEraseLetsGoWhatCameMeanwhile(t *testing.T) {
 		r.submit(5*time.Second, erased)
 		r.submit(0, late)
 		r.upstream.replies(always(success))
+		synctest.Wait() // until the lane leaves the store alone
 		r.store.Store = slowEraser{r.store.Store, late.ID}
 		n, err := r.q.Erase(r.Context(), "chat")
 		require.NoError(r, err)
