@@ -268,7 +268,7 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP implements [caddyhttp.MiddlewareHandler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if r.URL.Query().Has("verify_token") {
+	if r.URL.RawQuery != "" && r.URL.Query().Has("verify_token") {
 		// Keep the token, which is in the URL, out of the access log.
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
