@@ -51,7 +51,7 @@ func (l leaving) tell() {
 	counts, err := l.Count(context.Background())
 	var pending, dead int
 	for lane, c := range counts {
-		leftBehindTotal.WithLabelValues(lane.Webhook, lane.Upstream).Add(float64(c.Pending + c.Dead))
+		losses.Add(lane, delivery.LossLeftBehind, c.Pending)
 		pending += c.Pending
 		dead += c.Dead
 	}
