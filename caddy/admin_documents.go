@@ -66,10 +66,13 @@ type attemptDocument struct {
 
 // statusDocument is the state of everything.
 type statusDocument struct {
-	Store           any                `json:"store"` // its own words
-	Deliveries      countsDocument     `json:"deliveries"`
-	OldestPendingAt moment             `json:"oldest_pending_at"`
-	Upstreams       []upstreamDocument `json:"upstreams"`
+	Store           any            `json:"store"` // its own words
+	Deliveries      countsDocument `json:"deliveries"`
+	OldestPendingAt moment         `json:"oldest_pending_at"`
+	// Losses counts, by the reason, what has not become a ticket of its own
+	// since the process started.
+	Losses    map[delivery.Loss]int `json:"losses"`
+	Upstreams []upstreamDocument    `json:"upstreams"`
 }
 
 type countsDocument struct {
@@ -99,6 +102,8 @@ type upstreamDocument struct {
 	HeldUntil       moment         `json:"held_until"` // as the upstream asked for
 	Deliveries      countsDocument `json:"deliveries"`
 	OldestPendingAt moment         `json:"oldest_pending_at"`
+	// Losses as in the whole status.
+	Losses map[delivery.Loss]int `json:"losses"`
 }
 
 type errorDocument struct {

@@ -16,7 +16,7 @@ func showStatus(q *delivery.Dispatcher, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	document := statusDocument{Store: q.StoreStatus(), Upstreams: upstreams(q.Lanes(), counts)}
+	document := statusDocument{Store: q.StoreStatus(), Losses: losses.Total(), Upstreams: upstreams(q.Lanes(), counts)}
 	for _, c := range counts {
 		document.Deliveries.add(c)
 		if oldest := c.OldestPending; !oldest.IsZero() && (document.OldestPendingAt.IsZero() || oldest.Before(document.OldestPendingAt.Time)) {
@@ -39,7 +39,10 @@ func upstreams(lanes []delivery.LaneStatus, counts map[delivery.Lane]delivery.Co
 	}
 	for name, c := range counts {
 		if !known[name] {
-			d := upstreamDocument{Name: name.Webhook, Upstream: name.Upstream, OldestPendingAt: moment{c.OldestPending}}
+			d := upstreamDocument{
+				Name: name.Webhook, Upstream: name.Upstream,
+				OldestPendingAt: moment{c.OldestPending}, Losses: lossesOf(name),
+			}
 			d.Deliveries.add(c)
 			documents = append(documents, d)
 		}
@@ -48,6 +51,14 @@ func upstreams(lanes []delivery.LaneStatus, counts map[delivery.Lane]delivery.Co
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Upstream, b.Upstream))
 	})
 	return documents
+}
+
+// lossesOf returns the losses of a lane, an empty object if there are none.
+func lossesOf(lane delivery.Lane) map[delivery.Loss]int {
+	if of := losses.Of(lane); of != nil {
+		return of
+	}
+	return map[delivery.Loss]int{}
 }
 
 func describeUpstream(l delivery.LaneStatus, c delivery.Counts) upstreamDocument {
@@ -60,6 +71,7 @@ func describeUpstream(l delivery.LaneStatus, c delivery.Counts) upstreamDocument
 		NextProbeAt:     moment{l.NextProbe},
 		HeldUntil:       moment{l.HeldUntil},
 		OldestPendingAt: moment{c.OldestPending},
+		Losses:          lossesOf(l.Lane),
 	}
 	if l.LastError != "" {
 		d.LastError = &errorDocument{Time: moment{l.LastErrorAt}, Error: l.LastError}

@@ -73,7 +73,23 @@ func (s *statusDocument) print(out io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if err := s.printLosses(out); err != nil {
+		return err
+	}
 	return s.printStore(out)
+}
+
+// printLosses writes why accepted webhooks are no tickets of their own.
+func (s *statusDocument) printLosses(out io.Writer) error {
+	if len(s.Losses) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "\nWithout a ticket of its own, since Caddy started:")
+	t := newTable(out)
+	for _, why := range slices.Sorted(maps.Keys(s.Losses)) {
+		t.line(strings.ReplaceAll(string(why), "_", " "), strconv.Itoa(s.Losses[why]))
+	}
+	return t.Flush()
 }
 
 // printStore writes what the store tells of itself, whatever that is.

@@ -37,7 +37,7 @@ func (*MemoryStore) Locate() (string, error) { return "", nil }
 
 // Open implements [Engine].
 func (*MemoryStore) Open(_ string, o StoreOptions) (Store, error) {
-	store := memoryStore{memory.New(memory.Options{})}
+	store := memoryStore{memory.New(memory.Options{Losses: o.Losses})}
 	store.SetLimits(o.Limits)
 	return store, nil
 }

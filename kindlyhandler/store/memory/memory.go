@@ -33,6 +33,8 @@ type Options struct {
 	MaxSettled int
 	// Now is the clock; default [time.Now].
 	Now func() time.Time
+	// Losses counts the dead letters that are forgotten; default nothing.
+	Losses *delivery.Losses
 }
 
 // Store is a [delivery.Store] in memory.
