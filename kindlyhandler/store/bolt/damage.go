@@ -165,7 +165,7 @@ func (s *Store) listAsides() (all []Aside) {
 		}
 		return b.ForEach(func(name, value []byte) error {
 			var a Aside
-			if err := cbor.Unmarshal(value, &a); err != nil {
+			if err := decoding.Unmarshal(value, &a); err != nil {
 				return fmt.Errorf("%w: a file set aside: %w", errDamaged, err)
 			}
 			known[string(name)] = a
