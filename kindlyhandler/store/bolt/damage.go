@@ -92,7 +92,7 @@ func (s *Store) setAside() {
 	s.compact.abandon()
 	if old := s.file.replace(nil); old != nil {
 		// What a panic has left locked may make this wait for ever.
-		go func() { _ = closeDB(old) }()
+		go func() { _ = old.close() }()
 	}
 	name, err := rename(s.path, s.now())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -112,7 +112,7 @@ func (s *Store) setAside() {
 		})
 	}
 	if err != nil {
-		_ = closeDB(db)
+		_ = db.close()
 		s.log.Error("a new file for the store cannot be made: webhooks are refused until that works",
 			zap.String("path", s.path), zap.Error(err))
 		s.pause()
