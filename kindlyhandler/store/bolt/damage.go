@@ -92,7 +92,7 @@ func (s *Store) setAside() {
 	s.compact.abandon()
 	if old := s.file.replace(nil); old != nil {
 		// What a panic has left locked may make this wait for ever.
-		go func() { _ = closeDB(old) }()
+		go func() { _ = old.close() }()
 	}
 	name, err := rename(s.path, s.now())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -112,7 +112,7 @@ func (s *Store) setAside() {
 		})
 	}
 	if err != nil {
-		_ = closeDB(db)
+		_ = db.close()
 		s.log.Error("a new file for the store cannot be made: webhooks are refused until that works",
 			zap.String("path", s.path), zap.Error(err))
 		s.pause()
@@ -165,7 +165,7 @@ func (s *Store) listAsides() (all []Aside) {
 		}
 		return b.ForEach(func(name, value []byte) error {
 			var a Aside
-			if err := cbor.Unmarshal(value, &a); err != nil {
+			if err := decoding.Unmarshal(value, &a); err != nil {
 				return fmt.Errorf("%w: a file set aside: %w", errDamaged, err)
 			}
 			known[string(name)] = a

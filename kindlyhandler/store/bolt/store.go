@@ -143,7 +143,7 @@ func Open(o Options) (*Store, error) {
 		err = nil
 	}
 	if err != nil {
-		_ = closeDB(s.lock)
+		_ = s.lock.Close()
 		return nil, fmt.Errorf("store bolt %s: %w", o.Path, err)
 	}
 	s.file.replace(db)
@@ -163,7 +163,12 @@ func (s *Store) shut() error {
 	s.cancel()
 	s.queue.close()
 	s.routines.Wait()
-	return errors.Join(closeDB(s.file.replace(nil)), closeDB(s.lock))
+	db := s.file.replace(nil)
+	if s.damage.found() { // what a panic has left locked may make this wait for ever
+		go func() { _ = db.close() }()
+		db = nil
+	}
+	return errors.Join(db.close(), s.lock.Close())
 }
 
 // usable waits until the index is complete.
@@ -220,7 +225,7 @@ func (s *Store) read(ctx context.Context, read func(tx *bbolt.Tx) error) error {
 
 // spoil notes that a database is damaged, unless another one has taken its
 // place since. Everybody waits then until it has.
-func (s *Store) spoil(db *bbolt.DB, why error) {
+func (s *Store) spoil(db *database, why error) {
 	s.mu.Lock()
 	if s.file.current() == db {
 		s.damage.report(why)
