@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -14,25 +15,28 @@ import (
 // Claim implements [delivery.Store]. What is claimed stays in the table of
 // what is due until it is saved, so that a crash loses no claim.
 func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, limit int) (claimed []*delivery.Delivery, next time.Time, err error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, time.Time{}, err
-	}
 	var ids []uuid.UUID
-	err = s.view(func(tx *bbolt.Tx) error {
-		ids, next, err = s.claimDue(tx, lane, nanos(now), limit)
+	var keys [][]byte
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		s.unclaim(ids)
+		ids, keys, next, err = s.claimDue(tx, lane, nanos(now), limit)
 		return err
 	})
 	if err != nil {
+		s.unclaim(ids)
 		return nil, time.Time{}, err
 	}
 	for i, id := range ids {
-		d, err := s.claimed(id, lane, nanos(now))
+		d, err := s.claimed(ctx, id, lane, nanos(now))
 		if err != nil {
 			s.unclaim(ids[i:])
 			return claimed, next, ignoreUnless(len(claimed) == 0, err)
 		}
 		if d != nil {
 			claimed = append(claimed, d)
+		} else if err := s.prune(ctx, lane, keys[i], id); err != nil {
+			s.unclaim(ids[i+1:])
+			return claimed, next, ignoreUnless(len(claimed) == 0, err)
 		}
 	}
 	return claimed, next, nil
@@ -47,10 +51,10 @@ func ignoreUnless(condition bool, err error) error {
 
 // claimDue claims what is due by the table, which may be older than the
 // claims.
-func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int) (ids []uuid.UUID, next time.Time, err error) {
+func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int) (ids []uuid.UUID, keys [][]byte, next time.Time, err error) {
 	b := due(lane).in(tx)
 	if b == nil {
-		return nil, next, nil
+		return nil, nil, next, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,26 +62,26 @@ func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int)
 	for key, value := c.First(); key != nil; key, value = c.Next() {
 		id, err := idOf(value)
 		if err != nil {
-			return ids, next, err
+			return ids, keys, next, err
 		}
 		if _, claimed := s.index.claims[id]; claimed || s.index.unsaved[id] != nil {
 			continue
 		}
 		at := timeOfKey(key)
 		if at > now || len(ids) == limit {
-			return ids, timeOf(at), nil
+			return ids, keys, timeOf(at), nil
 		}
 		s.index.claims[id] = claim{}
-		ids = append(ids, id)
+		ids, keys = append(ids, id), append(keys, bytes.Clone(key))
 	}
-	return ids, next, nil
+	return ids, keys, next, nil
 }
 
 // claimed returns a delivery that was claimed by the table, nil if the table
 // was old.
-func (s *Store) claimed(id uuid.UUID, lane delivery.Lane, now int64) (d *delivery.Delivery, err error) {
+func (s *Store) claimed(ctx context.Context, id uuid.UUID, lane delivery.Lane, now int64) (d *delivery.Delivery, err error) {
 	var r record
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		b := deliveries.in(tx)
 		if b == nil {
 			return delivery.ErrNotFound
@@ -106,13 +110,27 @@ func (s *Store) claimed(id uuid.UUID, lane delivery.Lane, now int64) (d *deliver
 	if _, ok := s.index.claims[id]; !ok { // dropped at this moment
 		return nil, nil
 	}
-	c := claim{}
+	c := claim{granted: true}
 	if r.counted() {
 		c.chat = r.chat
 	}
 	s.index.claims[id] = c
 	d.Claimed = true
 	return d, nil
+}
+
+// prune takes an entry out of the table of what is due that leads to nothing
+// that is: damage can do that. An entry that was old only when it was read is
+// gone already.
+func (s *Store) prune(ctx context.Context, lane delivery.Lane, key []byte, id uuid.UUID) error {
+	return s.perform(ctx, &operation{do: func(w *writer) error {
+		r, ok := w.record(id)
+		t, right, indexed := r.indexed()
+		if !ok || !indexed || t != due(lane) || string(right) != string(key) {
+			w.delete(due(lane), key)
+		}
+		return w.fault
+	}})
 }
 
 func (s *Store) unclaim(ids []uuid.UUID) {
@@ -145,7 +163,7 @@ func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 		return nil, delivery.ErrBusy
 	}
 	// By what is there now that nobody else can change it.
-	taken, err := s.claimed(id, d.Lane, nanos(future))
+	taken, err := s.claimed(ctx, id, d.Lane, nanos(future))
 	switch {
 	case err != nil:
 		s.unclaim([]uuid.UUID{id})
@@ -206,7 +224,7 @@ func (s *Store) revive(w *writer, id uuid.UUID) (*delivery.Delivery, error) {
 	w.onFailure(s.index.count(r.lane, delivery.Dead, -1))
 	s.index.appears(r.lane, id)
 	w.onFailure(s.index.count(r.lane, delivery.Pending, 1))
-	s.index.claims[id] = claim{}
+	s.index.claims[id] = claim{granted: true}
 	w.onFailure(func() { delete(s.index.claims, id) })
 	return d, nil
 }

@@ -3,6 +3,7 @@ package bolt
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -67,7 +68,7 @@ func (s *Store) linger() {
 	select {
 	case <-timer.C:
 	case <-s.queue.wake:
-	case <-s.closing:
+	case <-s.ctx.Done():
 	}
 }
 
@@ -87,20 +88,18 @@ func (s *Store) waitForCompany() {
 func (s *Store) transact(completions, operations []*operation) (err error) {
 	s.round.Lock()
 	defer s.round.Unlock()
-	done := make([]*operation, 0, len(completions)+len(operations))
-	var id int
+	all := slices.Concat(completions, operations)
+	var done []*operation
+	var id, next int
 	err = s.update(func(w *writer) error {
 		id = w.id
-		for _, group := range [2][]*operation{completions, operations} {
-			for _, o := range group {
-				if o.done != nil && !o.take() {
-					o.end(o.ctx.Err())
-					continue
-				}
-				if err := o.do(w); err != nil {
-					o.end(err)
-					continue
-				}
+		for ; next < len(all); next++ {
+			o := all[next]
+			if o.done != nil && !o.take() {
+				o.end(o.ctx.Err())
+			} else if err := o.do(w); err != nil {
+				o.end(err)
+			} else {
 				done = append(done, o)
 			}
 		}
@@ -110,6 +109,9 @@ func (s *Store) transact(completions, operations []*operation) (err error) {
 		if err == nil && o.committed != nil {
 			o.committed()
 		}
+		o.end(err)
+	}
+	for _, o := range all[next:] { // a panic has kept them from being done
 		o.end(err)
 	}
 	if err == nil {
@@ -129,9 +131,7 @@ func (s *Store) transact(completions, operations []*operation) (err error) {
 // update commits what f writes, to the file and to the one that it is being
 // compacted into. If that fails, the index is as before.
 func (s *Store) update(f func(w *writer) error) error {
-	s.file.mu.RLock()
-	db := s.file.db
-	s.file.mu.RUnlock()
+	db := s.file.current()
 	if db == nil {
 		return errClosedFile
 	}
@@ -154,6 +154,9 @@ func (s *Store) update(f func(w *writer) error) error {
 		if err := f(w); err != nil {
 			return err
 		}
+		if s.failing.Load() {
+			return errDisk
+		}
 		if err := tx.Commit(); err != nil {
 			return err
 		}
@@ -168,16 +171,18 @@ func (s *Store) update(f func(w *writer) error) error {
 		s.mu.Unlock()
 	}
 	if errors.Is(err, errDamaged) {
-		s.damage.report(err)
+		s.spoil(db, err)
 	}
 	return err
 }
+
+var errDisk = errors.New("the disk fails, in a test")
 
 // visible tells whether a transaction whose commit failed is in the file all
 // the same: it was its flush that failed.
 func (s *Store) visible(id int) bool {
 	current := 0
-	err := s.file.view(func(tx *bbolt.Tx) error {
+	_, err := s.file.view(func(tx *bbolt.Tx) error {
 		current = tx.ID()
 		return nil
 	})

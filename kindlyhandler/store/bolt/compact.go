@@ -16,10 +16,13 @@ import (
 // place. All of that is done by the committer.
 type compaction struct {
 	path string
-	db   *bbolt.DB // nil unless one is under way
-	rest []table   // to be copied
-	last []byte    // the last key that was
-	next time.Time // not before
+	// least is how many free pages are worth it, if they are more than half of
+	// the file; chunk how many keys are copied between two commits.
+	least, chunk int
+	db           *bbolt.DB // nil unless one is under way
+	rest         []table   // to be copied
+	last         []byte    // the last key that was
+	next         time.Time // not before
 	// began and copied are for the log.
 	began  time.Time
 	copied int
@@ -36,7 +39,7 @@ const (
 
 // clear removes what a crash has left.
 func (c *compaction) clear(path string) {
-	c.path = path + ".compact"
+	c.path, c.least, c.chunk = path+".compact", minFree, chunk
 	_ = os.Remove(c.path)
 }
 
@@ -66,14 +69,14 @@ func (c *compaction) abandon() {
 		_ = closeDB(c.db)
 		_ = os.Remove(c.path)
 	}
-	*c = compaction{path: c.path, next: time.Now().Add(compactRetry)}
+	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactRetry)}
 }
 
 // compactSome does a part of the work, and tells whether there is more.
 func (s *Store) compactSome() bool {
 	c := &s.compact
 	if c.db == nil {
-		if s.closed.Load() || time.Now().Before(c.next) {
+		if s.ctx.Err() != nil || time.Now().Before(c.next) {
 			return false
 		}
 		c.next = time.Now().Add(compactPause)
@@ -94,23 +97,18 @@ func (s *Store) compactSome() bool {
 // worthCompacting tells whether more than half of the file is free, and much.
 func (s *Store) worthCompacting() bool {
 	pages, free := s.pages()
-	return free >= minFree && free > pages/2
+	return free >= s.compact.least && free > min(pages/2, 2*s.compact.least)
 }
 
 // pages returns how many pages the file has in use, and how many of them are
 // free.
 func (s *Store) pages() (pages, free int) {
-	s.file.mu.RLock()
-	defer s.file.mu.RUnlock()
-	if s.file.db == nil {
-		return 0, 0
-	}
-	stats := s.file.db.Stats()
-	_ = s.file.db.View(func(tx *bbolt.Tx) error {
-		pages = int(tx.Size()) / s.file.db.Info().PageSize
+	_, _ = s.file.view(func(tx *bbolt.Tx) error {
+		stats := tx.DB().Stats()
+		pages, free = int(tx.Size())/tx.DB().Info().PageSize, stats.FreePageN+stats.PendingPageN
 		return nil
 	})
-	return pages, stats.FreePageN + stats.PendingPageN
+	return pages, free
 }
 
 var errNoRoom = errors.New("the disk has no room for the copy")
@@ -154,7 +152,7 @@ func (s *Store) tables() (all []table, err error) {
 	return all, err
 }
 
-// copyChunk copies a thousand keys, and tells whether that was all. What was
+// copyChunk copies some keys, and tells whether that was all. What was
 // committed since the compaction began is in the new file already, and the
 // same.
 func (s *Store) copyChunk() (done bool, err error) {
@@ -165,13 +163,13 @@ func (s *Store) copyChunk() (done bool, err error) {
 	t, n := c.rest[0], 0
 	err = s.view(func(tx *bbolt.Tx) error {
 		return c.db.Update(func(to *bbolt.Tx) error {
-			target, err := t.create(to)
-			if err != nil {
-				return err
-			}
 			from := t.in(tx)
 			if from == nil {
 				return nil
+			}
+			target, err := t.create(to)
+			if err != nil {
+				return err
 			}
 			if err := target.SetSequence(from.Sequence()); err != nil {
 				return err
@@ -181,7 +179,7 @@ func (s *Store) copyChunk() (done bool, err error) {
 				if value == nil || string(key) == string(c.last) { // a table in it, or done
 					continue
 				}
-				if n++; n > chunk {
+				if n++; n > c.chunk {
 					return nil
 				}
 				if err := target.Put(key, value); err != nil {
@@ -192,8 +190,8 @@ func (s *Store) copyChunk() (done bool, err error) {
 			return nil
 		})
 	})
-	c.copied += min(n, chunk)
-	if err == nil && n <= chunk {
+	c.copied += min(n, c.chunk)
+	if err == nil && n <= c.chunk {
 		c.rest, c.last = c.rest[1:], nil
 	}
 	return err == nil && len(c.rest) == 0, err
@@ -218,7 +216,7 @@ func (s *Store) swap() error {
 	_ = closeDB(s.file.replace(c.db))
 	s.log.Info("the store's file was compacted", zap.String("path", s.path),
 		zap.Int("records", c.copied), zap.Duration("took", time.Since(c.began)))
-	*c = compaction{path: c.path, next: time.Now().Add(compactPause)}
+	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactPause)}
 	return nil
 }
 

@@ -24,13 +24,11 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// fastDir is a directory where flushing costs little, if there is one: what
-// the suite tests does not depend on it.
+// fastDir is a directory where flushing costs little, if there is such a place:
+// what is tested in it does not depend on that.
 func fastDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("/dev/shm", "kindly-")
-	if err != nil {
-		return t.TempDir()
-	}
+	dir, err := os.MkdirTemp(fastTemp(), "kindly-")
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }

@@ -77,13 +77,6 @@ type Aside struct {
 // replaceDamaged puts a new file in place of a damaged one, and makes the store
 // ready again with what could be read.
 func (s *Store) replaceDamaged() {
-	s.mu.Lock()
-	select {
-	case <-s.ready:
-		s.ready = make(chan struct{})
-	default:
-	}
-	s.mu.Unlock()
 	s.setAside()
 	s.restore()
 }
@@ -92,6 +85,9 @@ func (s *Store) replaceDamaged() {
 // done, the damage stays.
 func (s *Store) setAside() {
 	why := s.damage.what()
+	s.mu.Lock()
+	s.unready()
+	s.mu.Unlock()
 	s.compact.abandon()
 	if old := s.file.replace(nil); old != nil {
 		// What a panic has left locked may make this wait for ever.
@@ -131,7 +127,7 @@ func (s *Store) setAside() {
 func (s *Store) pause() {
 	select {
 	case <-time.After(time.Second):
-	case <-s.closing:
+	case <-s.ctx.Done():
 	}
 }
 
@@ -231,7 +227,7 @@ func (s *Store) importFrom(a *Aside) error {
 	a.Imported, a.Lost = 0, 0
 	var batch []piece
 	flush := func() error {
-		if s.closed.Load() {
+		if s.ctx.Err() != nil {
 			return errClosing
 		}
 		err := s.update(func(w *writer) error {

@@ -84,17 +84,25 @@ func faulting() (restore func()) {
 	return func() { debug.SetPanicOnFault(old) }
 }
 
-// view reads the database. Nothing of it may be kept. Readers are short: while
-// they are at it, pages that become free cannot be used again.
-func (f *file) view(read func(tx *bbolt.Tx) error) (err error) {
+// view reads the database, which is returned. Nothing of it may be kept.
+// Readers are short: while they are at it, pages that become free cannot be
+// used again.
+func (f *file) view(read func(tx *bbolt.Tx) error) (db *bbolt.DB, err error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.db == nil {
-		return errClosedFile
+	if db = f.db; db == nil {
+		return nil, errClosedFile
 	}
 	defer faulting()()
 	defer guard(&err)
-	return f.db.View(read)
+	return db, db.View(read)
+}
+
+// current returns the database, nil if it is closed.
+func (f *file) current() *bbolt.DB {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.db
 }
 
 var errClosedFile = errors.New("the file is closed")

@@ -32,6 +32,8 @@ type counts struct {
 // claim is what is known of a claimed delivery.
 type claim struct {
 	chat uint64 // 0 if it is not counted
+	// granted: somebody has the delivery; else Claim is about to read it.
+	granted bool
 }
 
 func newIndex() index {

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -13,16 +14,21 @@ import (
 // it compares the whole key.
 //
 // Entries live in generations by the time at which they expire, and are
-// forgotten a generation at a time.
+// forgotten a generation at a time. If there are too many in all, the largest
+// generation moves to the disk (spill.go).
 type keys struct {
 	generations []*generation // by until
 	// clashes are keys that share their first 8 bytes with another one.
 	clashes map[delivery.Key]clash
+	// spilled are the ends of the generations that are on disk, too.
+	spilled map[int64]bool
 }
 
 type generation struct {
 	until int64
-	ids   map[uint64]uint64
+	// ids does not change any more once it is frozen.
+	ids    map[uint64]uint64
+	frozen bool
 }
 
 type clash struct {
@@ -36,15 +42,7 @@ const generationsPerWindow = 8
 
 // add enters a key that expires at a time, and returns how to take it out.
 func (k *keys) add(key delivery.Key, id uint64, received, expires int64) (remove func()) {
-	step := max((expires-received)/generationsPerWindow, int64(time.Second))
-	until := (expires/step + 1) * step
-	i, found := slices.BinarySearchFunc(k.generations, until, func(g *generation, until int64) int {
-		return int(min(max(g.until-until, -1), 1))
-	})
-	if !found {
-		k.generations = slices.Insert(k.generations, i, &generation{until: until, ids: make(map[uint64]uint64)})
-	}
-	g, short := k.generations[i], head(key[:])
+	g, short := k.generation(endOf(received, expires)), head(key[:])
 	if _, taken := g.ids[short]; taken {
 		if k.clashes == nil {
 			k.clashes = make(map[delivery.Key]clash)
@@ -54,6 +52,27 @@ func (k *keys) add(key delivery.Key, id uint64, received, expires int64) (remove
 	}
 	g.ids[short] = id
 	return func() { delete(g.ids, short) }
+}
+
+// endOf returns when the generation of a key ends.
+func endOf(received, expires int64) int64 {
+	step := max((expires-received)/generationsPerWindow, int64(time.Second))
+	return (expires/step + 1) * step
+}
+
+// generation returns the one that ends at a time and is not frozen.
+func (k *keys) generation(until int64) *generation {
+	i, _ := slices.BinarySearchFunc(k.generations, until, func(g *generation, until int64) int {
+		return cmp.Compare(g.until, until)
+	})
+	for ; i < len(k.generations) && k.generations[i].until == until; i++ {
+		if !k.generations[i].frozen {
+			return k.generations[i]
+		}
+	}
+	g := &generation{until: until, ids: make(map[uint64]uint64)}
+	k.generations = slices.Insert(k.generations, i, g)
+	return g
 }
 
 // find returns the beginnings of the ids that may have the key.

@@ -21,9 +21,6 @@ const (
 
 // List implements [delivery.Store].
 func (s *Store) List(ctx context.Context, q delivery.Query) (page delivery.Page, err error) {
-	if err := s.usable(ctx); err != nil {
-		return page, err
-	}
 	// Only what is not delivered has contents: they lead to it faster.
 	t := deliveries
 	if len(q.States) > 0 && !slices.Contains(q.States, delivery.Delivered) {
@@ -31,11 +28,8 @@ func (s *Store) List(ctx context.Context, q delivery.Query) (page delivery.Page,
 	}
 	page.Before = q.Before
 	for range maxScan / chunk {
-		if err := ctx.Err(); err != nil {
-			return page, err
-		}
 		var more bool
-		err := s.view(func(tx *bbolt.Tx) error {
+		err := s.read(ctx, func(tx *bbolt.Tx) error {
 			more, err = s.listChunk(tx, t, &q, &page)
 			return err
 		})
@@ -192,7 +186,7 @@ func (s *Store) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, e
 	s.mu.Unlock()
 	for lane, from := range oldest {
 		c := all[lane]
-		received, err := s.oldestPending(lane, from)
+		received, err := s.oldestPending(ctx, lane, from)
 		if err != nil {
 			return nil, err
 		}
@@ -205,11 +199,11 @@ func (s *Store) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, e
 // oldestPending returns when the oldest pending delivery of a lane was
 // received, which is not older than from. Where many others are in between, it
 // may take several calls to find it; until then the time is zero.
-func (s *Store) oldestPending(lane delivery.Lane, from uuid.UUID) (received time.Time, err error) {
+func (s *Store) oldestPending(ctx context.Context, lane delivery.Lane, from uuid.UUID) (received time.Time, err error) {
 	at := from
 	for range maxScan / chunk {
 		done := true
-		err := s.view(func(tx *bbolt.Tx) error {
+		err := s.read(ctx, func(tx *bbolt.Tx) error {
 			b := contents.in(tx)
 			if b == nil {
 				return nil

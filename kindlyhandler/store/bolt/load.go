@@ -24,14 +24,14 @@ func (s *Store) restore() {
 			s.mu.Unlock()
 			return
 		}
-		if s.closed.Load() {
+		if s.ctx.Err() != nil {
 			return
 		}
 		if !errors.Is(err, errDamaged) {
 			s.log.Error("cannot read the store: webhooks are refused until that works", zap.String("path", s.path), zap.Error(err))
 			select {
 			case <-time.After(wait):
-			case <-s.closing:
+			case <-s.ctx.Done():
 			}
 		}
 		if s.damage.found() {
@@ -64,7 +64,10 @@ func (s *Store) load() error {
 	started := time.Now()
 	var all []loose
 	n := 0
-	if err := s.each(deliveries, func(key, value []byte) error {
+	if err := s.loadSpilled(); err != nil {
+		return err
+	}
+	if err := s.each(deliveries, func(tx *bbolt.Tx, key, value []byte) error {
 		r, err := decode(key, value)
 		if err != nil {
 			return err
@@ -73,7 +76,7 @@ func (s *Store) load() error {
 		id := uuid.UUID(key)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.enter(id, &r) {
+		if s.enter(tx, id, &r) {
 			l := loose{id: id, sequence: r.sequence}
 			if r.counted() {
 				l.chat = r.chat
@@ -92,10 +95,10 @@ func (s *Store) load() error {
 }
 
 // each reads a table, in transactions of a thousand keys.
-func (s *Store) each(t table, f func(key, value []byte) error) error {
+func (s *Store) each(t table, f func(tx *bbolt.Tx, key, value []byte) error) error {
 	var last []byte
 	for more := true; more; {
-		if s.closed.Load() {
+		if s.ctx.Err() != nil {
 			return errClosing
 		}
 		err := s.view(func(tx *bbolt.Tx) error {
@@ -114,7 +117,7 @@ func (s *Store) each(t table, f func(key, value []byte) error) error {
 			for ; key != nil && n < chunk; key, value = c.Next() {
 				n++
 				last = append(last[:0], key...)
-				if err := f(key, value); err != nil {
+				if err := f(tx, key, value); err != nil {
 					return err
 				}
 			}
@@ -128,15 +131,16 @@ func (s *Store) each(t table, f func(key, value []byte) error) error {
 	return nil
 }
 
-// enter enters a record into the index. It tells whether the record waits
-// nowhere: its first attempt was cut off.
-func (s *Store) enter(id uuid.UUID, r *record) (isLoose bool) {
+// enter enters a record into the index. It tells whether nothing on disk leads
+// to it: its first attempt was cut off, say.
+func (s *Store) enter(tx *bbolt.Tx, id uuid.UUID, r *record) (isLoose bool) {
 	if r.first && r.keyExpires > nanos(s.now()) {
 		var key delivery.Key
 		if d, err := r.delivery(id); err == nil {
 			key = d.Key
 		}
-		if key != (delivery.Key{}) {
+		if key != (delivery.Key{}) && !s.isSpilled(tx, key, id, endOf(r.received, r.keyExpires)) {
+			s.countKeys()
 			s.index.keys.add(key, head(id[:]), r.received, r.keyExpires)
 		}
 	}
@@ -151,18 +155,23 @@ func (s *Store) enter(id uuid.UUID, r *record) (isLoose bool) {
 	if r.counted() {
 		s.index.enterChat(r.chat)
 	}
-	_, claimed := s.index.claims[id]
-	return r.state == delivery.Pending && r.place == placeNone && !claimed
+	t, key, ok := r.indexed()
+	if !ok {
+		return !s.index.claims[id].granted
+	}
+	// The index has no checksums. What it has lost is found here.
+	b := t.in(tx)
+	return b == nil || string(b.Get(key)) != string(id[:])
 }
 
-// loose is a pending delivery that waits nowhere.
+// loose is a delivery that no table leads to.
 type loose struct {
 	id             uuid.UUID
 	chat, sequence uint64
 }
 
-// placeAll gives what waits nowhere its place: due, or behind another one of
-// its chat; and it sees to it that each chat goes on.
+// placeAll gives what is loose its place: if it is pending, due, or behind
+// another one of its chat. And it sees to it that each chat goes on.
 func (s *Store) placeAll(all []loose) error {
 	slices.SortFunc(all, func(a, b loose) int { return cmp.Compare(a.sequence, b.sequence) })
 	waiting, err := s.countHeld()
@@ -185,15 +194,14 @@ func (s *Store) placeAll(all []loose) error {
 				if !ok {
 					continue
 				}
-				if l.chat != 0 && headed(l.chat) {
+				if r.place = placeDue; l.chat != 0 && headed(l.chat) {
 					r.place = placeHeld
 					waiting[l.chat]++
-					w.put(held, heldKey(r.chat, r.sequence), l.id[:])
-				} else {
-					r.place = placeDue
-					w.put(due(r.lane), timeKey(r.due, r.sequence), l.id[:])
 				}
 				behind[l.chat]--
+				if t, key, ok := r.indexed(); ok {
+					w.put(t, key, l.id[:])
+				}
 				w.write(l.id, &r)
 			}
 			return w.fault
@@ -214,7 +222,7 @@ func (s *Store) placeAll(all []loose) error {
 // countHeld counts, by chat, what is held back.
 func (s *Store) countHeld() (map[uint64]int, error) {
 	n := make(map[uint64]int)
-	err := s.each(held, func(key, _ []byte) error {
+	err := s.each(held, func(_ *bbolt.Tx, key, _ []byte) error {
 		n[head(key)]++
 		return nil
 	})

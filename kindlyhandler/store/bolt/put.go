@@ -82,7 +82,7 @@ func (s *Store) put(w *writer, entries []*entry) error {
 			w.put(held, heldKey(e.chat, e.sequence), e.id[:])
 		case e.claimed:
 			e.place = placeNone
-			s.index.claims[e.id] = claim{chat: e.chat}
+			s.index.claims[e.id] = claim{chat: e.chat, granted: true}
 			w.onFailure(func() { delete(s.index.claims, e.id) })
 		default:
 			e.place = placeDue
@@ -95,6 +95,7 @@ func (s *Store) put(w *writer, entries []*entry) error {
 		}
 		if e.first && e.key != (delivery.Key{}) {
 			w.onFailure(s.index.keys.add(e.key, head(e.id[:]), e.received, e.keyExpires))
+			s.countKeys()
 		}
 		s.index.appears(e.lane, e.id)
 		w.onFailure(s.index.count(e.lane, delivery.Pending, 1))
@@ -106,7 +107,8 @@ func (s *Store) put(w *writer, entries []*entry) error {
 // room tells whether the deliveries can be stored.
 func (s *Store) room(w *writer, entries []*entry) error {
 	if first := entries[0]; first.key != (delivery.Key{}) {
-		if heads := s.index.keys.find(first.key); len(heads) > 0 {
+		heads := append(s.index.keys.find(first.key), s.findSpilled(w.txs[0], first.key)...)
+		if len(heads) > 0 {
 			f, err := findKey(w.txs[0], heads, first.key, s.now())
 			if err != nil {
 				w.fail(err)

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,7 +134,22 @@ func (q *queue) close() {
 // perform commits an operation, and waits for that. If ctx ends first, it is
 // as if it had never been: what the committer does already is undone. Without
 // an undo it waits for the committer then.
+//
+// What meets damage is done again when that is mended.
 func (s *Store) perform(ctx context.Context, o *operation) error {
+	for again := range 3 {
+		err := s.performOnce(ctx, &operation{do: o.do, committed: o.committed, undo: o.undo})
+		if !errors.Is(err, errDamaged) || again == 2 {
+			return err
+		}
+		if err := s.usable(ctx); err != nil {
+			return err
+		}
+	}
+	return errDamaged
+}
+
+func (s *Store) performOnce(ctx context.Context, o *operation) error {
 	o.ctx, o.done = ctx, make(chan struct{})
 	if !s.queue.put(o) {
 		return delivery.ErrClosed

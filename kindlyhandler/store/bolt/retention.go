@@ -6,9 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
-
-	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 const (
@@ -23,25 +22,16 @@ const (
 
 // sweep is the goroutine that removes what is past its time.
 func (s *Store) sweep() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-s.closing:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	var warned int64 = never
 	for {
-		if s.usable(ctx) == nil {
-			warned = s.sweepOnce(ctx, warned)
+		if s.usable(s.ctx) == nil {
+			warned = s.sweepOnce(s.ctx, warned)
 		}
 		select {
 		case <-ticker.C:
-		case <-s.closing:
+		case <-s.ctx.Done():
 			return
 		}
 	}
@@ -54,6 +44,7 @@ func (s *Store) sweepOnce(ctx context.Context, warned int64) int64 {
 	s.mu.Lock()
 	s.index.keys.forget(nanos(now))
 	s.mu.Unlock()
+	s.forgetSpilled(ctx, nanos(now))
 	limits := s.limits.Load()
 	s.expire(ctx, delivered, now.Add(-limits.Retention))
 	if n := s.expire(ctx, dead, now.Add(-limits.DeadRetention)); n > 0 {
@@ -93,7 +84,7 @@ func (s *Store) expire(ctx context.Context, t table, before time.Time) (total in
 			return w.fault
 		}})
 		if err != nil {
-			if !errors.Is(err, context.Canceled) && !errors.Is(err, delivery.ErrClosed) {
+			if s.ctx.Err() == nil {
 				s.log.Error("cannot remove what is past its retention", zap.Error(err))
 			}
 			return total
@@ -132,7 +123,7 @@ func (s *Store) warn(before time.Time, warned int64) int64 {
 	until := nanos(before)
 	n := 0
 	var oldest uuid.UUID
-	err := s.each(dead, func(key, id []byte) error {
+	err := s.each(dead, func(_ *bbolt.Tx, key, id []byte) error {
 		at := timeOfKey(key)
 		if at >= until {
 			return errEnough

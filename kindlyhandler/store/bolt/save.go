@@ -131,15 +131,25 @@ func (s *Store) replace(w *writer, e *entry) {
 	unplace(w, &old)
 }
 
-// unplace takes a record out of the indexes on disk.
-func unplace(w *writer, r *record) {
+// indexed returns where the index on disk leads to a record; ok is false if it
+// does not.
+func (r *record) indexed() (t table, key []byte, ok bool) {
 	switch {
 	case r.state != delivery.Pending:
-		w.delete(settled(r.state), timeKey(r.settled, r.sequence))
+		return settled(r.state), timeKey(r.settled, r.sequence), true
 	case r.place == placeDue:
-		w.delete(due(r.lane), timeKey(r.due, r.sequence))
+		return due(r.lane), timeKey(r.due, r.sequence), true
 	case r.place == placeHeld:
-		w.delete(held, heldKey(r.chat, r.sequence))
+		return held, heldKey(r.chat, r.sequence), true
+	default:
+		return t, nil, false
+	}
+}
+
+// unplace takes a record out of the index on disk.
+func unplace(w *writer, r *record) {
+	if t, key, ok := r.indexed(); ok {
+		w.delete(t, key)
 	}
 }
 

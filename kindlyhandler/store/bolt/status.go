@@ -15,7 +15,7 @@ type Status struct {
 	FreeBytes int64 `json:"free_bytes"`
 	// Unsaved counts completions that are not on disk yet.
 	Unsaved int `json:"unsaved"`
-	// Keys counts the webhooks that would be recognised as duplicates.
+	// Keys counts the webhooks that are recognised as duplicates by memory.
 	Keys int `json:"keys"`
 	// SetAside lists damaged files: they are removed after the retention of
 	// dead letters.

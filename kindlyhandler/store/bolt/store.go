@@ -90,8 +90,13 @@ type Store struct {
 	damage  damage
 	compact compaction
 
-	closing  chan struct{} // closed when Close begins
-	closed   atomic.Bool
+	maxKeys int
+	crowded chan struct{} // there are more keys in memory than that
+
+	failing atomic.Bool // commits fail, in tests
+
+	ctx      context.Context // ends when Close begins
+	cancel   context.CancelFunc
 	routines sync.WaitGroup
 	close    func() error
 }
@@ -107,7 +112,8 @@ func Open(o Options) (*Store, error) {
 		now:     o.Now,
 		index:   newIndex(),
 		ready:   make(chan struct{}),
-		closing: make(chan struct{}),
+		crowded: make(chan struct{}, 1),
+		maxKeys: DefaultMaxKeys,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -116,6 +122,7 @@ func Open(o Options) (*Store, error) {
 		s.now = time.Now
 	}
 	s.SetLimits(o.Limits)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.queue.init()
 	s.close = sync.OnceValue(s.shut)
 
@@ -137,6 +144,7 @@ func Open(o Options) (*Store, error) {
 	s.file.replace(db)
 	s.routines.Go(s.commit)
 	s.routines.Go(s.sweep)
+	s.routines.Go(s.spill)
 	return s, nil
 }
 
@@ -147,8 +155,7 @@ func (s *Store) SetLimits(l Limits) { s.limits.Store(l.orDefaults()) }
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
-	s.closed.Store(true)
-	close(s.closing)
+	s.cancel()
 	s.queue.close()
 	s.routines.Wait()
 	return errors.Join(closeDB(s.file.replace(nil)), closeDB(s.lock))
@@ -157,7 +164,7 @@ func (s *Store) shut() error {
 // usable waits until the index is complete.
 func (s *Store) usable(ctx context.Context) error {
 	for {
-		if s.closed.Load() {
+		if s.ctx.Err() != nil {
 			return delivery.ErrClosed
 		}
 		if err := ctx.Err(); err != nil {
@@ -173,23 +180,58 @@ func (s *Store) usable(ctx context.Context) error {
 		}
 		select {
 		case <-ready:
-		case <-s.closing:
+		case <-s.ctx.Done():
 		case <-ctx.Done():
 		}
 	}
 }
 
-// view reads the file, and sees to it that damage is mended.
+// view reads the file. Damage that it meets is mended by the committer.
 func (s *Store) view(read func(tx *bbolt.Tx) error) error {
-	err := s.file.view(read)
+	db, err := s.file.view(read)
 	switch {
 	case errors.Is(err, errDamaged):
-		s.damage.report(err)
-		s.queue.kick()
+		s.spoil(db, err)
 	case errors.Is(err, errClosedFile):
 		return delivery.ErrClosed
 	}
 	return err
+}
+
+// read is view for callers, who need not know of damage: they wait until it is
+// mended.
+func (s *Store) read(ctx context.Context, read func(tx *bbolt.Tx) error) error {
+	for again := range 3 {
+		if err := s.usable(ctx); err != nil {
+			return err
+		}
+		err := s.view(read)
+		if !errors.Is(err, errDamaged) || again == 2 {
+			return err
+		}
+	}
+	return errDamaged
+}
+
+// spoil notes that a database is damaged, unless another one has taken its
+// place since. Everybody waits then until it has.
+func (s *Store) spoil(db *bbolt.DB, why error) {
+	s.mu.Lock()
+	if s.file.current() == db {
+		s.damage.report(why)
+		s.unready()
+	}
+	s.mu.Unlock()
+	s.queue.kick()
+}
+
+// unready makes everybody wait. The mutex is held.
+func (s *Store) unready() {
+	select {
+	case <-s.ready:
+		s.ready = make(chan struct{})
+	default:
+	}
 }
 
 // Find implements [delivery.Store].
@@ -198,23 +240,24 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 		return nil, err
 	}
 	s.mu.Lock()
-	none := len(s.index.keys.find(key)) == 0
+	none := len(s.index.keys.find(key)) == 0 && len(s.index.keys.spilled) == 0
 	s.mu.Unlock()
 	if none || key == (delivery.Key{}) {
 		return nil, nil
 	}
-	s.round.RLock()
-	defer s.round.RUnlock()
-	s.mu.Lock()
-	heads := s.index.keys.find(key)
-	s.mu.Unlock()
-	err = s.view(func(tx *bbolt.Tx) error {
+	s.round.RLock()   // its commit may be under way
+	s.round.RUnlock() //nolint:staticcheck // waiting was all
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		all = nil
+		s.mu.Lock()
+		heads := append(s.index.keys.find(key), s.findSpilled(tx, key)...)
+		s.mu.Unlock()
 		first, err := findKey(tx, heads, key, s.now())
 		if first == nil || err != nil {
 			return err
 		}
 		for _, id := range append([]uuid.UUID{first.id}, first.others()...) {
-			d, err := read(tx, id)
+			d, err := readRecord(tx, id)
 			if errors.Is(err, delivery.ErrNotFound) { // dropped
 				continue
 			}
@@ -283,8 +326,8 @@ func (r *record) others() (ids []uuid.UUID) {
 	return ids
 }
 
-// read returns a delivery without its content.
-func read(tx *bbolt.Tx, id uuid.UUID) (*delivery.Delivery, error) {
+// readRecord returns a delivery without its content.
+func readRecord(tx *bbolt.Tx, id uuid.UUID) (*delivery.Delivery, error) {
 	b := deliveries.in(tx)
 	if b == nil {
 		return nil, delivery.ErrNotFound
@@ -334,11 +377,8 @@ func (s *Store) present(d *delivery.Delivery) *delivery.Delivery {
 
 // Get implements [delivery.Store].
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, err error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, err
-	}
-	err = s.view(func(tx *bbolt.Tx) error {
-		if d, err = read(tx, id); err != nil {
+	err = s.read(ctx, func(tx *bbolt.Tx) error {
+		if d, err = readRecord(tx, id); err != nil {
 			return err
 		}
 		return readContent(tx, d)

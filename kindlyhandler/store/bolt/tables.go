@@ -168,6 +168,18 @@ func (w *writer) delete(t table, key []byte) {
 	}
 }
 
+// drop deletes a part of a table.
+func (w *writer) drop(t table) {
+	for _, tx := range w.txs {
+		if b := tx.Bucket([]byte(t.name)); b != nil && b.Bucket([]byte(t.part)) != nil {
+			if err := b.DeleteBucket([]byte(t.part)); err != nil {
+				w.fail(err)
+			}
+		}
+	}
+	delete(w.buckets, t)
+}
+
 // next numbers the writes.
 func (w *writer) next() uint64 {
 	buckets := w.of(deliveries)

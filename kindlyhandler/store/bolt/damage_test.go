@@ -1,0 +1,183 @@
+package bolt_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+)
+
+// filled returns a file with deliveries: of every ten, five are delivered, one
+// is dead, four are pending.
+func filled(t *testing.T, n int) (file []byte, all []*delivery.Delivery) {
+	path := filepath.Join(fastDir(t), "deliveries.db")
+	s, err := bolt.Open(bolt.Options{Path: path})
+	require.NoError(t, err)
+	for i := range n {
+		d := webhook()
+		d.ChatID = fmt.Sprint("chat ", i)
+		d.Claimed = i%10 < 7
+		require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{d}))
+		saved := *d
+		switch {
+		case i%10 < 5:
+			saved.State, saved.Body, saved.Answer = delivery.Delivered, nil, []byte("answer")
+		case i%10 < 6:
+			saved.State = delivery.Dead
+		case i%10 < 7:
+			saved.Transcript = []byte("transcript")
+		}
+		if d.Claimed {
+			_, err := s.Save(t.Context(), &saved)
+			require.NoError(t, err)
+		}
+		all = append(all, &saved)
+	}
+	require.NoError(t, s.Close())
+	file, err = os.ReadFile(path)
+	require.NoError(t, err)
+	return file, all
+}
+
+// Whatever has happened to the file, the store opens at once, gives back what
+// the damage has left, and takes new webhooks.
+func TestDamage(t *testing.T) {
+	const deliveries = 1000
+	file, all := filled(t, deliveries)
+	pages := len(file) / 4096
+	random := rand.New(rand.NewPCG(1, 2))
+	somewhere := func() int { return random.IntN(len(file)) }
+	for _, test := range []struct {
+		name string
+		// harm returns the file after one round of damage.
+		harm   func(file []byte) []byte
+		rounds int
+		// keeps is how many of the deliveries are left at the least.
+		keeps int
+	}{
+		{"no damage", func(f []byte) []byte { return f }, 1, deliveries},
+		{"a flipped bit", func(f []byte) []byte { f[somewhere()] ^= 1 << random.IntN(8); return f }, 25, deliveries - 30},
+		{"a zeroed page", func(f []byte) []byte { clear(f[random.IntN(pages)*4096:][:4096]); return f }, 25, deliveries - 40},
+		{"zeroes somewhere", func(f []byte) []byte { i := somewhere(); clear(f[i:min(i+20_000, len(f))]); return f }, 10, deliveries - 250},
+		{"both meta pages zeroed", func(f []byte) []byte { clear(f[:8192]); return f }, 1, deliveries},
+		{"one meta page zeroed", func(f []byte) []byte { clear(f[random.IntN(2)*4096:][:4096]); return f }, 4, deliveries - 1},
+		{"cut off by a page", func(f []byte) []byte { return f[:len(f)-4096] }, 1, deliveries - 40},
+		{"cut off", func(f []byte) []byte { return f[:somewhere()] }, 10, 0},
+		{"garbage", func(f []byte) []byte { fill(random, f); return f }, 3, 0},
+		{"garbage behind a sound meta page", func(f []byte) []byte { fill(random, f[8192:]); return f }, 3, 0},
+		{"garbage of odd length", func([]byte) []byte { b := make([]byte, 12_345); fill(random, b); return b }, 1, 0},
+		{"text", func([]byte) []byte { return []byte("this is no database\n") }, 1, 0},
+		{"nothing in it", func([]byte) []byte { return nil }, 1, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for round := range test.rounds {
+				harmed := test.harm(append([]byte(nil), file...))
+				path := filepath.Join(fastDir(t), "deliveries.db")
+				require.NoError(t, os.WriteFile(path, harmed, 0o600))
+				core, logs := observer.New(zap.ErrorLevel)
+				s, err := bolt.Open(bolt.Options{Path: path, Log: zap.New(core)})
+				require.NoError(t, err)
+
+				left := 0
+				for _, d := range all {
+					got, err := s.Get(t.Context(), d.ID)
+					if err != nil {
+						require.ErrorIs(t, err, delivery.ErrNotFound)
+						continue
+					}
+					if got.State == d.State && (got.State == delivery.Delivered || string(got.Body) == string(d.Body)) {
+						left++
+					}
+				}
+				assert.GreaterOrEqual(t, left, test.keeps, "round %d; %v", round, messages(logs))
+				counts, err := s.Count(t.Context())
+				require.NoError(t, err)
+				claimable := 0
+				for {
+					got, _, err := s.Claim(t.Context(), lane, time.Now().Add(time.Hour), 1000)
+					require.NoError(t, err)
+					if len(got) == 0 {
+						break
+					}
+					claimable += len(got)
+				}
+				assert.Equal(t, counts[lane].Pending, claimable, "all that is pending can be claimed; round %d; %v", round, messages(logs))
+
+				d := webhook()
+				require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{d}))
+				got, err := s.Get(t.Context(), d.ID)
+				require.NoError(t, err)
+				require.Equal(t, d.Body, got.Body)
+				require.NoError(t, s.Close())
+			}
+		})
+	}
+}
+
+func fill(random *rand.Rand, b []byte) {
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+}
+
+func messages(logs *observer.ObservedLogs) (all []string) {
+	for _, e := range logs.All() {
+		all = append(all, fmt.Sprint(e.Message, e.ContextMap()))
+	}
+	return all
+}
+
+// Damage that shows later only: the file is replaced while it is in use.
+func TestDamage_found_later(t *testing.T) {
+	file, all := filled(t, 300)
+	path := filepath.Join(fastDir(t), "deliveries.db")
+	for i := 0; i+4 < len(file); i++ { // in the bodies, which are not read at the start
+		if string(file[i:i+4]) == "xxxx" && i%9 == 0 {
+			file[i] = 'y'
+		}
+	}
+	require.NoError(t, os.WriteFile(path, file, 0o600))
+	s, err := bolt.Open(bolt.Options{Path: path})
+	require.NoError(t, err)
+	defer s.Close()
+
+	taken := webhook()
+	taken.Claimed = true
+	require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{taken}))
+	got, _, err := s.Claim(t.Context(), lane, time.Now().Add(time.Hour), 1)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+
+	// What is attempted meanwhile is saved afterwards.
+	taken.State, taken.Body = delivery.Delivered, nil
+	_, err = s.Save(t.Context(), taken)
+	require.NoError(t, err)
+	for _, d := range append(all, taken) {
+		got, err := s.Get(t.Context(), d.ID)
+		require.NoError(t, err)
+		require.Equal(t, d.State, got.State)
+	}
+	status := s.Status().(bolt.Status)
+	require.Len(t, status.SetAside, 1)
+	aside := status.SetAside[0]
+	require.True(t, aside.Done)
+	require.Equal(t, 301, aside.Imported)
+	require.Positive(t, aside.Lost)
+	require.True(t, strings.HasPrefix(aside.Path, path+".corrupt-"))
+
+	// An erasure takes the file that was set aside with it.
+	_, err = s.Erase(t.Context(), "somebody else's chat")
+	require.NoError(t, err)
+	require.NoFileExists(t, aside.Path)
+}
