@@ -24,18 +24,20 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "kindly",
-		Usage: "demo|send|sign",
-		Short: "Shows, sends and signs webhooks of Kindly's chatbots",
+		Usage: "demo|send|sign|status|deliveries",
+		Short: "Shows, sends and signs webhooks of Kindly's chatbots, and manages their deliveries",
 		Long: `
 Commands around the kindly_webhook directive:
 
-  caddy kindly demo   runs the whole way with a simulated Kindly and help desk
-  caddy kindly send   sends a signed webhook to a URL, as Kindly would
-  caddy kindly sign   prints the headers that sign a webhook`,
+  caddy kindly demo        runs the whole way with a simulated Kindly and help desk
+  caddy kindly send        sends a signed webhook to a URL, as Kindly would
+  caddy kindly sign        prints the headers that sign a webhook
+  caddy kindly status      shows upstreams, and how many deliveries there are
+  caddy kindly deliveries  lists, shows, retries and drops deliveries`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Args = cobra.NoArgs
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-			cmd.AddCommand(demoCommand(), sendCommand(), signCommand())
+			cmd.AddCommand(demoCommand(), sendCommand(), signCommand(), statusCommand(), deliveriesCommand())
 		},
 	})
 }

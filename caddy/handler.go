@@ -30,9 +30,13 @@ func init() {
 // starts at once; if it ends within `respond_within`, the chat is told of its
 // result, else that the ticket will follow. What fails for the moment (network
 // errors, timeouts, 408, 425, 429, 5xx) is retried as `retry` says, for up to
-// three days, under the same `Idempotency-Key`; what is refused for good (other 4xx) becomes a
-// dead letter. A 401, a redirect, or 403 and 404 for three deliveries in a row
-// mean that the configuration is wrong: deliveries wait then until it is right.
+// three days, under the same `Idempotency-Key`; what is refused for good (other
+// 4xx) becomes a dead letter. A 401, a redirect, or 403 and 404 for three
+// deliveries in a row mean that the configuration is wrong: deliveries wait
+// then until it is right. While the upstream is down, transcripts are fetched
+// soon after the webhook all the same, so that tickets show the chats as they
+// were.
+//
 // The same webhook again, within `dedupe`, makes no second ticket and gets the
 // first one's answer. Deliveries of one chat keep their order.
 //
@@ -91,7 +95,8 @@ type Handler struct {
 	// placeholders are resolved when the configuration is loaded.
 	VerifyToken string `json:"verify_token,omitempty"`
 
-	// The size of the largest webhook, in bytes. Default: 4 MiB.
+	// The size of the largest webhook, in bytes, less than 24 MiB. Default: 4
+	// MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
 	// For how long an identical webhook is taken for the same one. Default: 10
@@ -163,8 +168,8 @@ type Transcript struct {
 	// How long one request may take. Default: 10 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// The size of the largest transcript, in bytes; a ticket goes without a
-	// larger one. Default: 16 MiB.
+	// The size of the largest transcript, in bytes, less than 48 MiB; a ticket
+	// goes without a larger one. Default: 16 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	// How to make the requests: reverse_proxy's transport `http`, with all that

@@ -10,16 +10,37 @@ import (
 // is taken.
 func BytesHeld() int64 { return unreadBodies.Taken() + transcriptsInMemory.Taken() }
 
-// HoldUnread takes all of the budget for unread bodies, HoldTranscripts all of
-// that for transcripts.
-func HoldUnread() (release func(), err error) { return hold(unreadBodies, maxUnread) }
+// Budget is one of the budgets of the process.
+type Budget struct {
+	budget *outbound.Budget
+	bytes  int64
+}
 
-func HoldTranscripts() (release func(), err error) { return hold(transcriptsInMemory, maxTranscripts) }
+// The budgets.
+var (
+	UnreadBodies = Budget{unreadBodies, maxUnread}
+	Transcripts  = Budget{transcriptsInMemory, maxTranscripts}
+)
 
-func hold(budget *outbound.Budget, n int64) (release func(), err error) {
-	lease := budget.Lease()
-	_, err = outbound.Read(io.LimitReader(nothing{}, n-1), -1, n-1, lease)
-	return lease.Release, err
+// HoldAll takes all of the budget, by leases of ordinary size.
+func (b Budget) HoldAll() (release func(), err error) { return b.hold(256, b.bytes/256) }
+
+// HoldLarge takes all that large leases can have, by two of the largest.
+func (b Budget) HoldLarge() (release func(), err error) { return b.hold(2, b.bytes/8*3) }
+
+func (b Budget) hold(leases int, bytes int64) (release func(), err error) {
+	held := make([]*outbound.Lease, leases)
+	for i := range held {
+		held[i] = b.budget.Lease()
+		if _, err := outbound.Read(io.LimitReader(nothing{}, bytes-1), -1, bytes-1, held[i]); err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		for _, lease := range held {
+			lease.Release()
+		}
+	}, nil
 }
 
 // nothing has an endless number of bytes, and writes none.

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -179,8 +180,8 @@ func (h *Handler) check(o Options) error {
 	if h.maxBody < 0 {
 		return errors.New("max_body is negative: write a size such as 4MiB")
 	}
-	if h.maxBody >= maxUnread {
-		return errors.New("max_body is too large: write less than 64MiB, which is for all bodies at once")
+	if h.maxBody >= outbound.Largest(maxUnread) {
+		return errors.New("max_body is too large: write less than 24MiB, since 64MiB are for all bodies at once")
 	}
 	if h.respondWithin < 0 {
 		return errors.New("respond_within is negative: write a duration such as 5s, or 0 to answer before the first attempt has ended")

@@ -78,6 +78,19 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	return t.upstream.Send(ctx, d.ID, body, t.headers(t.facts(d, m)))
 }
 
+// Prefetch implements [delivery.Prefetcher]: the ticket shows the chat as it
+// was, however long the upstream is down. Each upstream of a webhook has a
+// transcript of its own.
+func (t *target) Prefetch(ctx context.Context, d *delivery.Delivery) {
+	m, err := remember(d)
+	if err != nil {
+		return
+	}
+	memory := transcriptsInMemory.Lease()
+	defer memory.Release()
+	_, _ = t.transcript(ctx, d, m.event, memory)
+}
+
 // Answer implements [delivery.Target].
 func (t *target) Answer(d *delivery.Delivery) []byte {
 	m, err := remember(d)
@@ -85,6 +98,24 @@ func (t *target) Answer(d *delivery.Delivery) []byte {
 		return empty
 	}
 	return t.handler.answers.render(d.State, t.facts(d, m))
+}
+
+// Preview implements [delivery.Previewer]: the ticket, unless its transcript
+// has to be fetched first.
+func (t *target) Preview(d *delivery.Delivery) []byte {
+	m, err := remember(d)
+	if err != nil {
+		return nil
+	}
+	transcript, known := t.kept(d, m.event)
+	if !known {
+		return nil
+	}
+	body, err := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError).encode()
+	if err != nil {
+		return nil
+	}
+	return body
 }
 
 // remember returns the delivery's memo, which it makes anew for a later
@@ -106,16 +137,10 @@ func remember(d *delivery.Delivery) (*memo, error) {
 // could not be had now. What the delivery keeps of it spares later attempts
 // the request.
 func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event, memory *outbound.Lease) (*transcript, *transcriptError) {
-	api := t.handler.transcripts
-	if api == nil || e.carriesMessages() || d.TranscriptError != "" {
-		return nil, nil
+	if kept, known := t.kept(d, e); known {
+		return kept, nil
 	}
-	if d.Transcript != nil {
-		if parsed, err := parseTranscript(d.Transcript); err == nil {
-			return parsed, nil
-		}
-	}
-	answer, failure := api.fetch(ctx, e.chatID, memory)
+	answer, failure := t.handler.transcripts.fetch(ctx, e.chatID, memory)
 	if failure == nil {
 		parsed, err := parseTranscript(answer)
 		if err == nil {
@@ -126,6 +151,19 @@ func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event,
 	}
 	memory.Release()
 	return nil, failure
+}
+
+// kept returns what the delivery has of the transcript, which may be nil. It is
+// not known if the API has to be asked.
+func (t *target) kept(d *delivery.Delivery, e *event) (kept *transcript, known bool) {
+	if t.handler.transcripts == nil || e.carriesMessages() || d.TranscriptError != "" {
+		return nil, true
+	}
+	if d.Transcript == nil {
+		return nil, false
+	}
+	parsed, err := parseTranscript(d.Transcript)
+	return parsed, err == nil
 }
 
 // waitedEnough tells whether the API has failed for so long that the ticket

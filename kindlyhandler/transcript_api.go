@@ -95,8 +95,8 @@ func newTranscriptAPI(o TranscriptOptions, userAgent string) (*transcriptAPI, er
 	if a.timeout < 0 || a.maxSize < 0 {
 		return nil, errors.New("transcript: timeout and max_size cannot be negative")
 	}
-	if a.maxSize >= maxTranscripts {
-		return nil, errors.New("transcript: max_size is too large: write less than 128MiB, which is for all of them at once")
+	if a.maxSize >= outbound.Largest(maxTranscripts) {
+		return nil, errors.New("transcript: max_size is too large: write less than 48MiB, since 128MiB are for all of them at once")
 	}
 	if a.timeout == 0 {
 		a.timeout = DefaultTranscriptTimeout

@@ -23,6 +23,7 @@ func TestListModules(t *testing.T) {
 	modules := strings.Fields(printed)
 	require.Contains(t, modules, "http.handlers.kindly_webhook")
 	require.Contains(t, modules, "kindly")
+	require.Contains(t, modules, "admin.api.kindly")
 }
 
 func TestHelp(t *testing.T) {
@@ -30,7 +31,7 @@ func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"help", "kindly"}, {"kindly"}, {"kindly", "--help"}} {
 		status, printed := call(t, nil, nil, "kindly-caddy", args...)
 		require.Zero(t, status, printed)
-		for _, command := range []string{"caddy kindly demo", "caddy kindly send", "caddy kindly sign"} {
+		for _, command := range []string{"caddy kindly demo", "caddy kindly send", "caddy kindly sign", "caddy kindly status", "caddy kindly deliveries"} {
 			require.Contains(t, printed, command)
 		}
 	}

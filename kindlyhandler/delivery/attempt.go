@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 )
 
@@ -25,6 +26,7 @@ type attempt struct {
 	definition *Definition
 	delivery   Delivery
 	probe      uint64 // its number, 0 if it is none
+	forced     bool   // by the operator, whatever the lane's condition
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	done       chan struct{}
@@ -67,9 +69,10 @@ func (a *attempt) run() {
 	defer close(a.done)
 	defer a.cancel(nil)
 
-	at, started := a.lane.dispatcher.clock.wall(), a.lane.dispatcher.now()
+	at, began := a.lane.dispatcher.clock.wall(), a.lane.dispatcher.now()
 	outcome := a.try()
-	took := a.lane.dispatcher.now().Sub(started)
+	ended := a.lane.dispatcher.now()
+	interrupted := outcome.Verdict != Success && a.lane.dispatcher.ctx.Err() != nil
 	if a.reserved { // it did not get so far
 		a.lane.gate.release(1)
 	}
@@ -78,10 +81,12 @@ func (a *attempt) run() {
 	}
 	switch {
 	case a.refused != nil: // as if it had never begun
-	case a.deferred:
+	case a.deferred, interrupted && !a.entered: // as far as the upstream knows
 		a.lane.dispatcher.save(&a.delivery)
+	case interrupted:
+		a.cutOff(outcome, at, began, ended)
 	default:
-		a.settle(outcome, at, took)
+		a.settle(outcome, at, began, ended)
 	}
 }
 
@@ -90,7 +95,7 @@ func (a *attempt) run() {
 func (a *attempt) try() (o Outcome) {
 	defer func() {
 		if r := recover(); r != nil {
-			a.logPanic(r)
+			a.lane.logPanic(a.delivery.ID, r)
 			o = Outcome{Verdict: Transient, Stage: StageTicket, Err: errors.New("internal error (panic)"), Unknown: a.entered}
 		}
 	}()
@@ -101,15 +106,15 @@ func (a *attempt) try() (o Outcome) {
 func (a *attempt) answer() (answer []byte) {
 	defer func() {
 		if r := recover(); r != nil {
-			a.logPanic(r)
+			a.lane.logPanic(a.delivery.ID, r)
 		}
 	}()
 	return a.definition.Target.Answer(&a.delivery)
 }
 
 // logPanic tells only the type: the value may quote what the stranger wrote.
-func (a *attempt) logPanic(r any) {
-	a.lane.log().Error("panic in an attempt", zap.Stringer("delivery", a.delivery.ID),
+func (l *lane) logPanic(id uuid.UUID, r any) {
+	l.log().Error("panic in an attempt", zap.Stringer("delivery", id),
 		zap.String("type", fmt.Sprintf("%T", r)), zap.ByteString("stack", debug.Stack()))
 }
 
@@ -146,7 +151,7 @@ func (a *attempt) enter() error {
 	case a.lane.dispatcher.ctx.Err() != nil: // at the same moment
 		a.lane.gate.leave()
 		return errStopped
-	case a.probe == 0 && !a.lane.worthwhile():
+	case !a.forced && !a.lane.admits(a.probe):
 		a.lane.gate.leave()
 		return errNotNow
 	default:

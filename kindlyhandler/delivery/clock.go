@@ -16,12 +16,27 @@ type clock struct {
 // epoch is one moment on both clocks.
 type epoch struct{ wall, monotonic time.Time }
 
-// follow sets the time by the wall clock.
-func (c *clock) follow() { c.epoch.Store(&epoch{c.wall(), time.Now()}) }
+// follow sets the time by the wall clock, and returns by how much.
+func (c *clock) follow() (by time.Duration) {
+	e := &epoch{c.wall(), time.Now()}
+	if c.epoch.Load() != nil {
+		by = e.wall.Sub(c.now())
+	}
+	c.epoch.Store(e)
+	return by
+}
 
 func (c *clock) now() time.Time {
 	e := c.epoch.Load()
 	return e.wall.Add(time.Since(e.monotonic))
+}
+
+// shown returns a time as the wall clock has it.
+func (c *clock) shown(t time.Time) time.Time {
+	if by := c.wall().Sub(c.now()); !t.IsZero() && by.Abs() > maxDrift {
+		return t.Add(by)
+	}
+	return t
 }
 
 // maxDrift is how far the wall clock may be away before anybody cares.
@@ -31,21 +46,23 @@ const maxDrift = time.Minute
 func (c *clock) away() bool { return c.wall().Sub(c.now()).Abs() > maxDrift }
 
 // followClock goes by the wall clock again after that was set, once no lane
-// has anything whose time was told by the old one. Until then, only the times
-// at which deliveries are due differ from it.
+// has anything whose time was told by the old one.
 func (q *Dispatcher) followClock() {
 	if !q.clock.away() {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := q.now()
 	for _, l := range q.lanes {
-		if l.definition.Load() != nil && (!l.empty.Load() || !l.health.worthwhile(now)) {
+		if l.definition.Load() != nil && (!l.empty.Load() || !l.worthwhile()) {
 			return
 		}
 	}
-	q.clock.follow()
+	by := q.clock.follow()
+	for _, l := range q.lanes {
+		l.health.shift(by)
+		l.health.restart(q.now())
+	}
 	q.log.Info("the system clock was set: deliveries are due by it from now on")
 }
 

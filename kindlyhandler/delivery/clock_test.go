@@ -24,7 +24,7 @@ func (c *wallClock) set(ahead time.Duration) { c.ahead.Store(int64(ahead)) }
 func runSettable(t *testing.T, test func(r *rig, clock *wallClock)) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := new(wallClock)
-		r := newRig(t, delivery.WithNow(clock.now))
+		r := newRig(t, clock.now)
 		t.Cleanup(func() { require.NoError(t, r.q.Close()) })
 		test(r, clock)
 	})
@@ -122,6 +122,12 @@ func TestClockIsFollowed(t *testing.T) {
 		r.at(40 * time.Minute)
 		require.Empty(r, r.logs.FilterMessage(message).All(), "something waits")
 		require.Equal(r, clock.now().Add(-10*time.Minute), r.stored(d).Attempts[1].At)
+		got, err := r.q.Get(r.Context(), d.ID)
+		require.NoError(r, err)
+		require.Equal(r, clock.now().Add(20*time.Minute), got.DueAt)
+		page, err := r.q.List(r.Context(), delivery.Query{Limit: 1})
+		require.NoError(r, err)
+		require.Equal(r, got.DueAt, page.Deliveries[0].DueAt)
 		r.at(62 * time.Minute)
 		r.is(delivery.Delivered, d)
 		require.Len(r, r.logs.FilterMessage(message).All(), 1)
@@ -131,6 +137,42 @@ func TestClockIsFollowed(t *testing.T) {
 		require.Equal(r, clock.now().Add(time.Hour), r.stored(d).DueAt)
 		r.passes(30 * time.Minute)
 		require.Len(r, r.logs.FilterMessage(message).All(), 1)
+	})
+}
+
+func TestClockThatIsSetBeforeARevival(t *testing.T) {
+	runSettable(t, func(r *rig, clock *wallClock) {
+		r.upstream.replies(always(badRequest))
+		d := r.submits(5 * time.Second)
+		clock.set(time.Hour)
+		require.NoError(r, r.q.Pause(lane))
+		r.submit(5*time.Second, r.again(d))
+		synctest.Wait()
+		r.is(delivery.Pending, d)
+		r.upstream.replies(always(success))
+		require.NoError(r, r.q.Resume(lane))
+		synctest.Wait()
+		r.is(delivery.Delivered, d)
+	})
+}
+
+// A refusal is for good only after another one's success, by whatever clock.
+func TestClockThatIsSetBeforeARefusal(t *testing.T) {
+	runSettable(t, func(r *rig, clock *wallClock) {
+		waiting, refused := r.new(), r.new()
+		r.upstream.replies(only(waiting, always(after(time.Hour, unavailable)), always(success)))
+		r.submit(5*time.Second, waiting)
+		clock.set(-time.Hour)
+		r.passes(time.Minute)
+		r.submits(5 * time.Second)
+		r.passes(time.Minute)
+		r.upstream.replies(only(refused, always(forbidden), always(success)))
+		r.submit(5*time.Second, refused)
+		r.passes(time.Minute)
+		r.is(delivery.Pending, refused)
+		r.submits(5 * time.Second)
+		r.passes(time.Second)
+		r.is(delivery.Dead, refused)
 	})
 }
 
@@ -144,16 +186,6 @@ func TestClockIsNotFollowedUnderAHold(t *testing.T) {
 		r.at(10 * time.Minute)
 		require.Len(r, r.upstream.take(), 1)
 	})
-}
-
-// restart ends the dispatcher and begins with another one, as a process does:
-// what the upstream has asked for is forgotten.
-func (r *rig) restart(options ...delivery.Option) {
-	r.Helper()
-	r.shutdown(10 * time.Second)
-	r.q = delivery.NewDispatcher(r.store, options...)
-	r.pop = nil
-	r.define(definition(r.upstream))
 }
 
 // A clock that was ahead before a restart does not delay what it has put off.
@@ -174,13 +206,13 @@ func TestClockThatWasAheadBeforeARestart(t *testing.T) {
 				d := r.submits(5 * time.Second)
 				r.at(time.Hour)
 				clock.set(-test.back)
-				r.restart(delivery.WithNow(clock.now))
-				claims := 0
-				r.store.on(&r.store.claim, func(context.Context) error { claims++; return nil })
+				r.restart(definition(r.upstream), delivery.WithNow(clock.now))
+				var claims atomic.Int32
+				r.store.on(&r.store.claim, func(context.Context) error { claims.Add(1); return nil })
 				if test.want > time.Hour {
 					r.at(test.want - 1)
 					require.Len(r, r.upstream.take(), 1)
-					require.Less(r, claims, 6*60, "it is looked at once")
+					require.Less(r, claims.Load(), int32(6*60), "it is looked at once")
 				}
 				r.at(test.want)
 				r.is(delivery.Delivered, d)

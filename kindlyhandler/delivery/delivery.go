@@ -78,9 +78,11 @@ type Delivery struct {
 	Claimed bool
 	// DueAt is when a pending delivery is attempted next.
 	DueAt time.Time
-	// Elapsed is the time that counts towards [RetryPolicy.MaxElapsed].
+	// Elapsed is the time that counts towards [RetryPolicy.MaxElapsed] until
+	// the end of the latest attempt, or of the interval after it.
 	Elapsed time.Duration
-	// Tries counts all attempts; Attempts has the latest of them.
+	// Tries counts the attempts that were not cut off by a shutdown; Attempts
+	// has the latest of all.
 	Tries    int
 	Attempts []Attempt
 

@@ -25,16 +25,19 @@ type Dispatcher struct {
 	// long enough.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// running ends when a shutdown begins.
+	running context.Context
+	stop    context.CancelFunc
 
 	// submitting has the webhooks under way by their key, so that identical
 	// ones share one submission.
 	submitting singleflight.Group
+	prefetches prefetches
 
 	mu          sync.RWMutex
 	lanes       map[Lane]*lane
 	definitions []*pushed // the last one holds
 	holding     *pushed
-	stopping    chan struct{}
 	stopped     bool
 	closed      bool
 	// refuseWhileStopping: see the option.
@@ -64,17 +67,19 @@ func RefuseWhileStopping() Option { return func(q *Dispatcher) { q.refuseWhileSt
 // which closes the store.
 func NewDispatcher(store Store, options ...Option) *Dispatcher {
 	q := &Dispatcher{
-		store:    store,
-		log:      zap.NewNop(),
-		clock:    clock{wall: time.Now},
-		lanes:    make(map[Lane]*lane),
-		stopping: make(chan struct{}),
+		store: store,
+		log:   zap.NewNop(),
+		clock: clock{wall: time.Now},
+		lanes: make(map[Lane]*lane),
+
+		prefetches: newPrefetches(),
 	}
 	for _, option := range options {
 		option(q)
 	}
 	q.clock.follow()
 	q.ctx, q.cancel = context.WithCancelCause(context.Background())
+	q.running, q.stop = context.WithCancel(q.ctx)
 	return q
 }
 
@@ -115,11 +120,17 @@ func (q *Dispatcher) define() {
 		return
 	}
 	q.holding = last
-	newest := last.lanes
+	newest, now := last.lanes, q.now()
+	if len(q.lanes) == 0 && len(newest) > 0 {
+		for range prefetchesAtOnce {
+			q.loops.Go(q.prefetch)
+		}
+	}
 	for name := range newest {
 		if q.lanes[name] == nil {
-			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1)}
+			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1), health: health{since: now}}
 			l.gate.freed = l.poke
+			l.health.restart(now)
 			q.lanes[name] = l
 			q.loops.Go(l.run)
 		}
@@ -128,11 +139,13 @@ func (q *Dispatcher) define() {
 		definition, ok := newest[name]
 		if !ok {
 			l.definition.Store(nil)
+			l.health.define(false, now)
 			continue
 		}
 		l.gate.configure(definition.Concurrency, definition.Rate)
 		l.definition.Store(&definition)
-		l.health.reconfigured(q.now())
+		l.health.reconfigured(now)
+		l.health.define(true, now)
 		l.poke()
 	}
 }
@@ -232,6 +245,9 @@ func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait ti
 	for _, d := range deliveries {
 		if l := q.lane(d.Lane); l != nil && !d.Claimed {
 			l.poke()
+			if !l.worthwhile() {
+				q.prefetchLater(l, d.ID)
+			}
 		}
 	}
 	return q.await(ctx, firsts[0], *deliveries[0], deadline), nil

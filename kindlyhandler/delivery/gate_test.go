@@ -2,17 +2,19 @@ package delivery
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // newGate returns a gate that counts how often it tells of room.
-func newGate(limit int, r Rate) (g *gate, freed *int) {
-	freed = new(int)
-	g = &gate{freed: func() { *freed++ }}
+func newGate(limit int, r Rate) (g *gate, freed *atomic.Int32) {
+	freed = new(atomic.Int32)
+	g = &gate{freed: func() { freed.Add(1) }}
 	g.configure(limit, r)
 	return g, freed
 }
@@ -84,7 +86,7 @@ func TestGateAdmitsInOrder(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"first", "second", "third"}, order)
 		require.Zero(t, g.in)
-		require.Equal(t, 1, *freed, "when nobody waits any more")
+		require.EqualValues(t, 1, freed.Load(), "when nobody waits any more")
 	})
 }
 
@@ -102,11 +104,11 @@ func TestGateReservesWhatIsFree(t *testing.T) {
 		require.NoError(t, g.enter(t.Context(), 0), "first attempts take no notice")
 		require.NoError(t, g.arrive())
 		require.ErrorIs(t, g.arrive(), errNoRoom, "they took its place")
-		require.Zero(t, *freed)
+		require.Zero(t, freed.Load())
 		g.leave()
-		require.Equal(t, 1, *freed)
+		require.EqualValues(t, 1, freed.Load())
 		g.leave()
-		require.Equal(t, 1, *freed, "it was told")
+		require.EqualValues(t, 1, freed.Load(), "it was told")
 		room, _ = g.reserve(1)
 		require.Equal(t, 1, room)
 		g.release(1)
@@ -129,12 +131,22 @@ func TestGateReservesInTime(t *testing.T) {
 		for range 3 {
 			require.NoError(t, g.arrive())
 		}
-		require.Equal(t, 1, *freed)
+		require.EqualValues(t, 1, freed.Load())
 		room, wait = g.reserve(2)
 		require.Zero(t, room)
 		require.InDelta(t, time.Second/18, wait, float64(time.Microsecond))
 		time.Sleep(wait)
 		room, _ = g.reserve(2)
 		require.Equal(t, 1, room)
+
+		require.NoError(t, g.enter(t.Context(), 0), "first attempts take no notice")
+		go func() { assert.NoError(t, g.enter(t.Context(), time.Minute)) }()
+		synctest.Wait()
+		require.ErrorIs(t, g.arrive(), errNoRoom)
+		room, wait = g.reserve(2)
+		require.Zero(t, room)
+		require.Zero(t, wait, "until nobody waits any more")
+		time.Sleep(time.Second)
+		require.EqualValues(t, 2, freed.Load())
 	})
 }

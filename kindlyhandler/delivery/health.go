@@ -22,18 +22,24 @@ const (
 	pauseMaxInterval = 15 * time.Minute
 )
 
-type condition uint8
+// Condition says whether a lane makes attempts.
+type Condition uint8
 
 const (
-	healthy condition = iota
-	// open: the circuit breaker is; the upstream seems to be down.
-	open
-	// paused: the upstream answers, but the configuration is wrong.
-	paused
+	// Healthy lanes do.
+	Healthy Condition = iota
+	// Open: the circuit breaker is, because the upstream seems to be down. One
+	// probe at a time finds out whether it is back.
+	Open
+	// Paused: the upstream answers, but the configuration is wrong. One probe
+	// at a time finds out whether that was mended.
+	Paused
+	// PausedByHand: by [Dispatcher.Pause].
+	PausedByHand
 )
 
-func (c condition) String() string {
-	return [...]string{"healthy", "open", "paused"}[c]
+func (c Condition) String() string {
+	return [...]string{"healthy", "open", "paused", "paused_by_hand"}[c]
 }
 
 // health is what a lane knows of its upstream from the attempts so far. While
@@ -41,22 +47,29 @@ func (c condition) String() string {
 // at intervals that double.
 type health struct {
 	mu          sync.Mutex
-	condition   condition
+	condition   Condition   // as attempts find it, never PausedByHand
+	since       time.Time   // of the condition
+	pausedAt    time.Time   // by hand; zero if it is not
 	failures    int         // in a row
 	refused     []uuid.UUID // in a row, each once
-	lastSuccess time.Time
-	heldUntil   time.Time // what the upstream asked for
+	lastSuccess time.Time   // by the wall clock, as the times of attempts
+	heldUntil   time.Time   // what the upstream asked for
 	interval    time.Duration
 	probeAt     time.Time
 	probes      uint64 // numbers them
 	probing     uint64 // the one under way, 0 if there is none
+	lastError   string
+	lastErrorAt time.Time
+	undefined   bool
+	reckoning   reckoning
 }
 
-// worthwhile tells whether somebody should wait for an attempt.
-func (h *health) worthwhile(now time.Time) bool {
+// admits tells whether an attempt should be made, as the probe of that number
+// unless it is 0.
+func (h *health) admits(probe uint64, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.condition == healthy && !now.Before(h.heldUntil)
+	return h.pausedAt.IsZero() && (probe != 0 || h.condition == Healthy && !now.Before(h.heldUntil))
 }
 
 // allowance returns how many of n attempts may start now, and the number of
@@ -66,11 +79,11 @@ func (h *health) allowance(now time.Time, n int) (limit int, probe uint64, again
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case n <= 0 || h.probing != 0:
+	case n <= 0 || h.probing != 0 || !h.pausedAt.IsZero():
 		return 0, 0, time.Time{}
 	case now.Before(h.heldUntil):
 		return 0, 0, h.heldUntil
-	case h.condition == healthy:
+	case h.condition == Healthy:
 		return n, 0, time.Time{}
 	case now.Before(h.probeAt):
 		return 0, 0, h.probeAt
@@ -103,18 +116,28 @@ func (h *health) reconfigured(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.heldUntil = time.Time{} // it may be about another upstream
-	if h.condition != healthy {
+	if h.condition != Healthy {
 		h.interval, h.probeAt, h.probing = 0, now, 0
 	}
+	h.reckon(now)
 }
 
 // observe takes note of an attempt, and decides what a Refused one means for
 // its delivery. It returns the lane's condition before and after.
-func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (before, after condition) {
+func (h *health) observe(d *Delivery, o *Outcome, made Attempt, probe uint64, now time.Time) (before, after Condition) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer h.reckon(now)
 	before = h.condition
+	defer func() {
+		if h.condition != before {
+			h.since = now
+		}
+	}()
 	probed := h.probed(probe)
+	if o.Err != nil {
+		h.lastError, h.lastErrorAt = o.Err.Error(), made.At.Add(made.Duration)
+	}
 	if o.HoldLane && o.RetryAfter > 0 {
 		if until := now.Add(min(o.RetryAfter, MaxRetryAfter)); until.After(h.heldUntil) {
 			h.heldUntil = until
@@ -122,7 +145,7 @@ func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (
 	}
 	if o.Verdict == Success {
 		h.refused = h.refused[:0]
-		h.lastSuccess = now
+		h.lastSuccess = made.At.Add(made.Duration)
 	}
 	if o.Verdict == Refused {
 		o.Verdict = h.refusal(d, o.Status)
@@ -130,30 +153,30 @@ func (h *health) observe(d *Delivery, o *Outcome, probe uint64, now time.Time) (
 	switch {
 	case o.Verdict == Misconfigured:
 		h.failures = 0
-		h.worsen(paused, probed, now, pauseMinInterval, pauseMaxInterval)
+		h.worsen(Paused, probed, now, pauseMinInterval, pauseMaxInterval)
 	case o.Down:
 		h.failures++
 		if h.failures >= breakerThreshold {
-			h.worsen(open, probed, now, breakerMinInterval, breakerMaxInterval)
-		} else if h.condition == paused {
-			h.worsen(paused, probed, now, pauseMinInterval, pauseMaxInterval)
+			h.worsen(Open, probed, now, breakerMinInterval, breakerMaxInterval)
+		} else if h.condition == Paused {
+			h.worsen(Paused, probed, now, pauseMinInterval, pauseMaxInterval)
 		}
 	case o.Verdict != Success && o.Stage != StageUpstream:
 		// It never got to the upstream.
-	case o.Verdict == Transient && h.condition == paused:
+	case o.Verdict == Transient && h.condition == Paused:
 		// It answered (429), but not whether the configuration is right now.
 		if probed {
 			h.interval = max(h.interval, pauseMinInterval)
 			h.probeAt = now.Add(h.interval)
 		}
 	default:
-		h.condition, h.failures, h.interval, h.probing = healthy, 0, 0, 0
+		h.condition, h.failures, h.interval, h.probing = Healthy, 0, 0, 0
 	}
 	return before, h.condition
 }
 
 func (h *health) refusal(d *Delivery, status int) Verdict {
-	if h.condition == paused {
+	if h.condition == Paused {
 		return Misconfigured
 	}
 	for _, a := range d.Attempts {
@@ -173,7 +196,7 @@ func (h *health) refusal(d *Delivery, status int) Verdict {
 
 // worsen sets the condition and the next probe. Attempts that were under way
 // when the condition set in do not stretch the interval; a failed probe does.
-func (h *health) worsen(c condition, probed bool, now time.Time, least, most time.Duration) {
+func (h *health) worsen(c Condition, probed bool, now time.Time, least, most time.Duration) {
 	switch {
 	case h.condition != c:
 		h.interval = least
@@ -190,5 +213,5 @@ func (h *health) worsen(c condition, probed bool, now time.Time, least, most tim
 func (h *health) ill() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.condition != healthy
+	return h.condition != Healthy
 }

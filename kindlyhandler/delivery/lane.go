@@ -45,7 +45,7 @@ func (l *lane) run() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-l.dispatcher.stopping:
+		case <-l.dispatcher.running.Done():
 			return
 		case <-l.wake:
 		}
@@ -134,8 +134,12 @@ func soon(now time.Time, wait time.Duration) time.Time {
 }
 
 // worthwhile tells whether an attempt should be made that is no probe.
-func (l *lane) worthwhile() bool {
-	return l.definition.Load() != nil && l.health.worthwhile(l.dispatcher.now())
+func (l *lane) worthwhile() bool { return l.admits(0) }
+
+// admits tells whether an attempt should be made, as the probe of that number
+// unless it is 0.
+func (l *lane) admits(probe uint64) bool {
+	return l.definition.Load() != nil && l.health.admits(probe, l.dispatcher.now())
 }
 
 func (l *lane) log() *zap.Logger {
@@ -144,18 +148,18 @@ func (l *lane) log() *zap.Logger {
 
 // report tells of a change of the lane's condition, once, and of the attempt
 // that brought it about.
-func (l *lane) report(before, after condition, a Attempt) {
+func (l *lane) report(before, after Condition, a Attempt) {
 	if before == after {
 		return
 	}
 	l.poke()
 	why := []zap.Field{zap.Int("status", a.Status), zap.String("error", a.Error)}
 	switch after {
-	case paused:
+	case Paused:
 		l.log().Error("upstream paused: it refuses our requests; check its URL and credentials. Deliveries are kept, and one at a time probes whether it works again", why...)
-	case open:
+	case Open:
 		l.log().Warn("upstream seems to be down: deliveries are kept, and one at a time probes whether it is back", why...)
-	case healthy:
+	case Healthy:
 		l.log().Info("upstream works again", zap.Stringer("was", before))
 	}
 }

@@ -18,9 +18,9 @@ import (
 )
 
 // Whatever happens in whatever order, an accepted delivery is in the end
-// delivered or dead, and delivered twice only if an attempt's outcome was
-// unknown. Nothing is sent that is not stored, no delivery by two at once, and
-// those of a chat in their order.
+// delivered or dead, unless it was dropped, and delivered twice only if an
+// attempt's outcome was unknown. Nothing is sent that is not stored, no delivery
+// by two at once, and those of a chat in their order.
 func TestPromise(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := story{
@@ -40,24 +40,29 @@ func TestPromise(t *testing.T) {
 type step struct {
 	Do          string
 	Chat        string        // submit
-	Lanes       int           // submit, push: a set of bits
+	Lanes       int           // submit, push, pause, resume: a set of bits
 	Wait        time.Duration // submit, repeat, restart
-	Of          int           // repeat, restart: which webhook; pop: which definition
+	Of          int           // repeat, restart: which webhook; pop: which definition; retry, drop: which delivery
 	Time        time.Duration // pass; restart: the grace period
 	Concurrency int           // push
+	Rate        int           // push: attempts per second; 0: no limit
+	Clock       time.Duration // set clock: how far it is ahead then
 }
 
 var modelLanes = []delivery.Lane{lane, other}
 
 func drawStep(t *rapid.T) step {
 	return step{
-		Do:          rapid.SampledFrom([]string{"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart"}).Draw(t, "do"),
+		Do: rapid.SampledFrom([]string{"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart",
+			"set clock", "retry", "retry", "retry all", "drop", "erase", "pause", "resume"}).Draw(t, "do"),
 		Chat:        rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "chat"),
 		Lanes:       rapid.IntRange(1, 3).Draw(t, "lanes"),
 		Wait:        rapid.SampledFrom(seconds(0, 1, 5)).Draw(t, "wait"),
 		Of:          rapid.IntRange(0, 5).Draw(t, "of"),
 		Time:        rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, 4 * time.Second, time.Minute, 10 * time.Minute}).Draw(t, "time"),
 		Concurrency: rapid.IntRange(1, 3).Draw(t, "concurrency"),
+		Rate:        rapid.SampledFrom([]int{0, 0, 1, 10}).Draw(t, "rate"),
+		Clock:       rapid.SampledFrom([]time.Duration{0, time.Hour, -time.Hour, -100 * time.Hour}).Draw(t, "clock"),
 	}
 }
 
@@ -74,10 +79,12 @@ type story struct {
 	faults  []bool
 	elapsed time.Duration
 
+	clock    wallClock
 	mu       sync.Mutex
 	store    *memory.Store
 	put      []*delivery.Delivery // as committed, in this order
 	revived  map[uuid.UUID]bool
+	dropped  map[uuid.UUID]bool
 	tickets  map[uuid.UUID]int // in the help desk
 	unknown  map[uuid.UUID]int // attempts after which nobody knew
 	unsaved  map[uuid.UUID]bool
@@ -96,7 +103,7 @@ func (s *story) fail(format string, args ...any) {
 
 func (s *story) run(ctx context.Context) {
 	s.store = memory.New(memory.Options{})
-	s.revived, s.tickets = make(map[uuid.UUID]bool), make(map[uuid.UUID]int)
+	s.revived, s.dropped, s.tickets = make(map[uuid.UUID]bool), make(map[uuid.UUID]bool), make(map[uuid.UUID]int)
 	s.unknown, s.unsaved, s.sending = make(map[uuid.UUID]int), make(map[uuid.UUID]bool), make(map[uuid.UUID]bool)
 	s.start()
 	for _, step := range s.steps {
@@ -109,14 +116,18 @@ func (s *story) run(ctx context.Context) {
 		case "pass":
 			time.Sleep(step.Time)
 		case "push":
-			s.push(step.Lanes, step.Concurrency)
+			s.push(step.Lanes, step.Concurrency, step.Rate)
 		case "pop":
 			if n := len(s.pops); n > 0 {
 				s.pops[step.Of%n]()
 			}
+		case "set clock":
+			s.clock.set(step.Clock)
 		case "restart":
 			s.stop(ctx, step)
 			s.start()
+		default:
+			s.operate(ctx, step)
 		}
 	}
 	s.heal()
@@ -127,16 +138,19 @@ func (s *story) run(ctx context.Context) {
 }
 
 func (s *story) start() {
-	s.q, s.pops = delivery.NewDispatcher((*recorder)(s)), nil
-	s.push(3, 2)
+	s.q, s.pops = delivery.NewDispatcher((*recorder)(s), delivery.WithNow(s.clock.now)), nil
+	s.push(3, 2, 0)
 }
 
-func (s *story) push(lanes, concurrency int) {
+func (s *story) push(lanes, concurrency, rate int) {
 	definitions := make(map[delivery.Lane]delivery.Definition)
 	for i, lane := range modelLanes {
 		if lanes&(1<<i) != 0 {
 			d := definition((*helpDesk)(s))
 			d.Concurrency, d.Retry.MaxElapsed = concurrency, s.elapsed
+			if rate > 0 {
+				d.Rate = delivery.Rate{Attempts: rate, Per: time.Second}
+			}
 			definitions[lane] = d
 		}
 	}
@@ -176,12 +190,56 @@ func (s *story) stop(ctx context.Context, step step) {
 	}
 }
 
+// operate does what an operator can.
+func (s *story) operate(ctx context.Context, step step) {
+	var err error
+	switch step.Do {
+	case "retry":
+		if d := s.some(step.Of); d != nil {
+			err = s.q.Retry(ctx, d.ID)
+		}
+	case "retry all":
+		_, err = s.q.RetryAll(ctx, delivery.Query{ChatID: step.Chat})
+	case "drop":
+		if d := s.some(step.Of); d != nil {
+			_, err = s.q.Drop(ctx, d.ID)
+		}
+	case "erase":
+		_, err = s.q.Erase(ctx, step.Chat)
+	case "pause", "resume":
+		for i, lane := range modelLanes {
+			if step.Lanes&(1<<i) == 0 {
+				continue
+			}
+			if step.Do == "pause" {
+				err = errors.Join(err, s.q.Pause(lane))
+			} else {
+				err = errors.Join(err, s.q.Resume(lane))
+			}
+		}
+	}
+	if err != nil && !errors.Is(err, delivery.ErrNotFound) && !errors.Is(err, delivery.ErrBusy) && !errors.Is(err, errDisk) {
+		s.fail("%s: %v", step.Do, err)
+	}
+}
+
+// some returns one of the latest deliveries.
+func (s *story) some(of int) *delivery.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.put); n > 0 {
+		return s.put[n-1-of%n]
+	}
+	return nil
+}
+
 // heal ends all trouble.
 func (s *story) heal() {
 	s.mu.Lock()
 	s.replies, s.faults = nil, nil
 	s.mu.Unlock()
-	s.push(3, 2)
+	s.push(3, 2, 0)
+	s.operate(context.Background(), step{Do: "resume", Lanes: 3})
 }
 
 func (s *story) webhook(step step, key byte) (deliveries []*delivery.Delivery) {
@@ -230,7 +288,7 @@ func (s *story) submit(ctx context.Context, q *delivery.Dispatcher, webhook []*d
 		return
 	}
 	got := receipt.Delivery
-	if s.find(&got) == nil {
+	if s.find(&got) == nil && !s.wasDropped(got.ID) {
 		s.fail("%s was accepted, but is not stored", got.ID)
 	}
 	if !receipt.Duplicate && got.ID != deliveries[0].ID {
@@ -242,6 +300,12 @@ func (s *story) submit(ctx context.Context, q *delivery.Dispatcher, webhook []*d
 	if got.State == delivery.Delivered && s.sent(got.ID) == 0 {
 		s.fail("%s was answered as delivered, but is not", got.ID)
 	}
+}
+
+func (s *story) wasDropped(id uuid.UUID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped[id]
 }
 
 func (s *story) sent(id uuid.UUID) int {
@@ -269,7 +333,7 @@ func (s *story) all() (deliveries []*delivery.Delivery) {
 	for _, d := range put {
 		if found := s.find(d); found != nil {
 			deliveries = append(deliveries, found)
-		} else {
+		} else if !s.wasDropped(d.ID) {
 			s.fail("%s was lost", d.ID)
 		}
 	}
@@ -299,6 +363,16 @@ func (s *story) check() {
 type helpDesk story
 
 func (h *helpDesk) Answer(d *delivery.Delivery) []byte { return []byte(d.State.String()) }
+
+// Prefetch is slow at times. Nobody may attempt the delivery meanwhile.
+func (h *helpDesk) Prefetch(ctx context.Context, d *delivery.Delivery) {
+	h.enter(d)
+	defer h.leave(d)
+	if d.ID[15]%2 == 0 {
+		_ = sleep(3 * time.Second)(ctx)
+	}
+	d.Transcript = []byte("transcript")
+}
 
 func (h *helpDesk) reply() string {
 	h.mu.Lock()
@@ -376,6 +450,8 @@ func (h *helpDesk) enter(d *delivery.Delivery) {
 	s := (*story)(h)
 	stored := s.find(d)
 	switch {
+	case stored == nil && s.wasDropped(d.ID):
+		// It is not called back.
 	case stored == nil:
 		s.fail("%s is sent, but not stored", d.ID)
 	case stored.State != delivery.Pending || !stored.Claimed:
@@ -487,14 +563,33 @@ func (r *recorder) Get(ctx context.Context, id uuid.UUID) (*delivery.Delivery, e
 }
 
 func (r *recorder) List(ctx context.Context, query delivery.Query) (delivery.Page, error) {
+	if err := r.fault(); err != nil {
+		return delivery.Page{}, err
+	}
 	return r.store.List(ctx, query)
 }
 
 func (r *recorder) Drop(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
+	if err := r.fault(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.dropped[id] = true
+	r.mu.Unlock()
 	return r.store.Drop(ctx, id)
 }
 
 func (r *recorder) Erase(ctx context.Context, chatID string) (int, error) {
+	if err := r.fault(); err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.put {
+		if d.ChatID == chatID && chatID != "" {
+			r.dropped[d.ID] = true
+		}
+	}
 	return r.store.Erase(ctx, chatID)
 }
 

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,11 +77,11 @@ func TestRateThatALaterAnswerCannotWaitFor(t *testing.T) {
 			synctest.Wait()
 			require.False(r, r.stored(d).Claimed, "nor hold its delivery")
 		}
-		claims := 0
-		r.store.on(&r.store.claim, func(context.Context) error { claims++; return nil })
+		var claims atomic.Int32
+		r.store.on(&r.store.claim, func(context.Context) error { claims.Add(1); return nil })
 		r.at(time.Minute - within)
 		require.Len(r, r.upstream.take(), 1)
-		require.Less(r, claims, 5, "nothing polls")
+		require.Less(r, claims.Load(), int32(5), "nothing polls")
 		r.at(2*time.Minute + within)
 		r.attempted(second, third)
 		require.Zero(r, r.stored(second).Attempts[0].Duration)
@@ -175,6 +176,21 @@ func TestRateChanges(t *testing.T) {
 		require.Len(r, r.requireRate(1, time.Second), 2)
 		r.define(definition(r.upstream))
 		require.Len(r, r.upstream.take(), 2, "there is none any more")
+	})
+}
+
+func TestRateOfRetriesByHand(t *testing.T) {
+	run(t, func(r *rig) {
+		r.rate("1/h")
+		r.upstream.replies(inTurn(after(time.Minute, unavailable), success))
+		d := r.submits(5 * time.Second)
+		require.NoError(r, r.q.Retry(r.Context(), d.ID))
+		synctest.Wait()
+		r.unclaimed(d)
+		r.at(time.Hour - within)
+		r.attempted(d)
+		r.at(time.Hour + within)
+		r.is(delivery.Delivered, d)
 	})
 }
 

@@ -12,7 +12,10 @@ import (
 // RetryPolicy says when a delivery that failed is attempted again: after a
 // random time between nothing and InitialInterval, which grows by Multiplier
 // with each attempt up to MaxInterval (exponential backoff with full jitter),
-// until the intervals add up to MaxElapsed.
+// until one fails after MaxElapsed: time in which the lane is paused or not
+// defined, in which the upstream asked to be left alone, in which the delivery
+// waits for an earlier one of its chat, or in which the process does not run,
+// does not count.
 type RetryPolicy struct {
 	InitialInterval time.Duration
 	Multiplier      float64

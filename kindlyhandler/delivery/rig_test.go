@@ -58,20 +58,20 @@ func definition(target delivery.Target) delivery.Definition {
 // run runs a test in virtual time. At its end the dispatcher is closed.
 func run(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
+		r := newRig(t, time.Now)
 		t.Cleanup(func() { require.NoError(t, r.q.Close()) })
 		test(r)
 	})
 }
 
-func newRig(t *testing.T, options ...delivery.Option) *rig {
+func newRig(t *testing.T, now func() time.Time) *rig {
 	core, logs := observer.New(zap.DebugLevel)
-	s := &store{Store: memory.New(memory.Options{})}
+	s := &store{Store: memory.New(memory.Options{Now: now})}
 	r := &rig{
 		T:        t,
 		start:    time.Now(),
 		store:    s,
-		q:        delivery.NewDispatcher(s, append(options, delivery.WithLogger(zap.New(core)))...),
+		q:        delivery.NewDispatcher(s, delivery.WithLogger(zap.New(core)), delivery.WithNow(now)),
 		upstream: &upstream{reply: always(success)},
 		logs:     logs,
 	}

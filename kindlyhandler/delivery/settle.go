@@ -10,19 +10,13 @@ import (
 
 // settle turns the outcome of an attempt into the delivery's next state and
 // saves it.
-func (a *attempt) settle(o Outcome, at time.Time, took time.Duration) {
+func (a *attempt) settle(o Outcome, at, began, ended time.Time) {
 	l, d, retry := a.lane, &a.delivery, a.definition.Retry
+	made := entry(o, at, ended.Sub(began))
+	d.Elapsed += l.health.counted(d, began, ended)
 	now := l.dispatcher.now()
-	made := Attempt{At: at, Duration: took, Stage: o.Stage, Status: o.Status, Unknown: o.Unknown}
-	if o.Err != nil {
-		made.Error = o.Err.Error()
-	}
-
-	interrupted := o.Verdict != Success && l.dispatcher.ctx.Err() != nil
-	if !interrupted {
-		before, after := l.health.observe(d, &o, a.probe, now)
-		l.report(before, after, made)
-	}
+	before, after := l.health.observe(d, &o, made, a.probe, now)
+	l.report(before, after, made)
 	if a.entered {
 		l.gate.leave() // only now: who comes next knows the lane's condition
 	}
@@ -31,23 +25,20 @@ func (a *attempt) settle(o Outcome, at time.Time, took time.Duration) {
 	d.Attempts = record(d.Attempts, made)
 	d.DueAt = now
 	switch {
-	case interrupted:
-		// It goes on after the next start, whatever the verdict was.
 	case o.Verdict == Success:
 		d.State, d.Ticket = Delivered, o.Ticket
 	case o.Verdict == Permanent:
 		d.State = Dead
 	case o.Verdict == Misconfigured:
 		// The lane, not the delivery, has to wait.
+	case d.Elapsed > retry.MaxElapsed:
+		d.State = Dead
 	case o.RetryAfter > 0:
 		d.DueAt = now.Add(min(o.RetryAfter, MaxRetryAfter))
 	default:
 		interval := retry.next(d.Tries)
-		d.Elapsed += took + interval
+		d.Elapsed += interval
 		d.DueAt = now.Add(interval)
-		if d.Elapsed > retry.MaxElapsed {
-			d.State = Dead
-		}
 	}
 	if d.State != Pending {
 		d.Answer = a.answer()
@@ -57,6 +48,29 @@ func (a *attempt) settle(o Outcome, at time.Time, took time.Duration) {
 	}
 	l.reportAttempt(d, made)
 	l.dispatcher.save(d)
+}
+
+// cutOff saves a delivery whose attempt a shutdown ended, whatever its verdict
+// is then. It is in the history, for the ticket may have arrived, but counts
+// for nothing.
+func (a *attempt) cutOff(o Outcome, at, began, ended time.Time) {
+	l, d := a.lane, &a.delivery
+	d.Attempts = record(d.Attempts, entry(o, at, ended.Sub(began)))
+	d.Elapsed += l.health.counted(d, began, began)
+	d.DueAt = l.dispatcher.now()
+	l.gate.leave()
+	l.log().Warn("attempt cut off by the shutdown: it is made again after the next start",
+		zap.Stringer("delivery", d.ID), zap.Bool("unknown", o.Unknown))
+	l.dispatcher.save(d)
+}
+
+// entry is what the history has of an attempt.
+func entry(o Outcome, at time.Time, took time.Duration) Attempt {
+	made := Attempt{At: at, Duration: took, Stage: o.Stage, Status: o.Status, Unknown: o.Unknown}
+	if o.Err != nil {
+		made.Error = o.Err.Error()
+	}
+	return made
 }
 
 // The intervals at which a Save that failed is repeated.
@@ -73,14 +87,23 @@ func (q *Dispatcher) save(d *Delivery) {
 	for wait := saveMinInterval; ; wait = min(2*wait, saveMaxInterval) {
 		unblocked, err := q.store.Save(context.WithoutCancel(q.ctx), d)
 		if err == nil {
-			if l := q.lane(d.Lane); l != nil && (unblocked || d.State == Pending) {
+			l := q.lane(d.Lane)
+			if l != nil && unblocked {
+				l.health.unblock(q.now())
+			}
+			if l != nil && (unblocked || d.State == Pending) {
 				l.poke()
 			}
 			return
 		}
+		if errors.Is(err, ErrNotFound) {
+			q.log.Info("the delivery was dropped while it was being attempted", zap.Stringer("delivery", d.ID),
+				zap.String("webhook", d.Lane.Webhook), zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State))
+			return
+		}
 		q.log.Error("cannot save a delivery", zap.Stringer("delivery", d.ID), zap.String("webhook", d.Lane.Webhook),
 			zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State), zap.Error(err))
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed) {
+		if errors.Is(err, ErrClosed) {
 			return
 		}
 		select {

@@ -13,7 +13,7 @@ func (q *Dispatcher) Shutdown(ctx context.Context) {
 	q.mu.Lock()
 	if !q.stopped {
 		q.stopped = true
-		close(q.stopping)
+		q.stop()
 	}
 	q.mu.Unlock()
 

@@ -21,6 +21,16 @@ func (r *rig) shutdown(grace time.Duration) {
 	r.q.Shutdown(ctx)
 }
 
+// restart ends the dispatcher and begins with another one, as a process does:
+// what the upstream has asked for is forgotten.
+func (r *rig) restart(d delivery.Definition, options ...delivery.Option) {
+	r.Helper()
+	r.shutdown(10 * time.Second)
+	r.q = delivery.NewDispatcher(r.store, options...)
+	r.pop = nil
+	r.define(d)
+}
+
 // unclaimed requires deliveries to be pending and nobody's.
 func (r *rig) unclaimed(deliveries ...*delivery.Delivery) {
 	r.Helper()
@@ -65,11 +75,83 @@ func TestShutdownCutsOff(t *testing.T) {
 		require.Equal(r, 10*time.Second, r.now()-start)
 		r.unclaimed(d)
 		stored := r.stored(d)
-		require.Equal(r, 1, stored.Tries)
+		require.Zero(r, stored.Tries)
+		require.Len(r, stored.Attempts, 1)
 		require.Equal(r, "the server is stopping", stored.Attempts[0].Error)
 		require.True(r, stored.Attempts[0].Unknown)
 		require.Zero(r, stored.Elapsed)
 		require.WithinDuration(r, time.Now(), stored.DueAt, 0)
+	})
+}
+
+// What the upstream has not seen is as if it had not been tried.
+func TestShutdownCutsOffReading(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.fetches(func(ctx context.Context, d *delivery.Delivery) *delivery.Outcome {
+			d.Transcript = []byte("the chat")
+			<-ctx.Done()
+			return &noTranscript
+		})
+		first, later := r.submits(0), r.new()
+		r.pop()
+		r.submit(0, later)
+		r.pop = nil
+		r.define(definition(r.upstream))
+		start := r.now()
+		r.shutdown(10 * time.Second)
+		require.Equal(r, 10*time.Second, r.now()-start)
+		r.unclaimed(first, later)
+		for _, d := range []*delivery.Delivery{first, later} {
+			stored := r.stored(d)
+			require.Zero(r, stored.Tries)
+			require.Empty(r, stored.Attempts)
+			require.Zero(r, stored.Elapsed)
+			require.Equal(r, d.ReceivedAt, stored.DueAt)
+			require.Equal(r, "the chat", string(stored.Transcript), "what it has read is kept")
+		}
+		require.Empty(r, r.upstream.take())
+	})
+}
+
+// With a store that outlives the process, a stop loses nothing and costs
+// nothing: what was cut off goes on under its id, with the shortest interval,
+// and what came during the stop goes out.
+func TestShutdownAndTheNextStart(t *testing.T) {
+	run(t, func(r *rig) {
+		def := definition(r.upstream)
+		def.Retry.Multiplier, def.Retry.MaxInterval = 100, time.Hour
+		r.define(def)
+		r.upstream.replies(slowly(time.Hour, success))
+		var cutOff, during []*delivery.Delivery
+		for range 5 {
+			cutOff = append(cutOff, r.submits(0))
+		}
+		synctest.Wait()
+		require.Len(r, r.upstream.take(), 5)
+		stopped := make(chan struct{})
+		go func() {
+			r.shutdown(10 * time.Second)
+			close(stopped)
+		}()
+		for range 5 {
+			r.passes(time.Second)
+			d := r.new()
+			require.Equal(r, delivery.Pending, r.submit(5*time.Second, d).Delivery.State)
+			require.True(r, r.submit(5*time.Second, r.again(d)).Duplicate)
+			during = append(during, d)
+		}
+		<-stopped
+		require.Equal(r, 10*time.Second, r.now())
+		require.Len(r, r.logs.FilterMessageSnippet("attempt cut off by the shutdown").All(), 5)
+
+		r.upstream.replies(inTurn(tooMany, tooMany, tooMany, tooMany, tooMany, success))
+		r.restart(def)
+		r.passes(2 * time.Second)
+		r.is(delivery.Delivered, cutOff...)
+		r.is(delivery.Delivered, during...)
+		for _, d := range cutOff {
+			require.Len(r, r.stored(d).Attempts, r.stored(d).Tries+1)
+		}
 	})
 }
 

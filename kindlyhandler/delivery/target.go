@@ -21,6 +21,13 @@ type Target interface {
 	Answer(d *Delivery) []byte
 }
 
+// Previewer is a [Target] that can tell what it would send.
+type Previewer interface {
+	// Preview returns what an attempt to deliver d would send, or nil if it
+	// had to ask anybody first. It may change d.
+	Preview(d *Delivery) []byte
+}
+
 // Definition is how a lane delivers.
 type Definition struct {
 	Target Target

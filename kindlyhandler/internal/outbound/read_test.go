@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -64,22 +66,79 @@ func TestRead_lengthsAreNotBelieved(t *testing.T) {
 }
 
 func TestRead_budget(t *testing.T) {
-	budget := NewBudget(10_000)
-	first, second := budget.Lease(), budget.Lease()
-	content := bytes.Repeat([]byte("x"), 6_000)
-	_, err := Read(bytes.NewReader(content), 6_000, 20_000, first)
-	require.NoError(t, err)
-	_, err = Read(bytes.NewReader(content), 6_000, 20_000, second)
-	require.ErrorIs(t, err, ErrNoMemory)
-	_, err = Read(bytes.NewReader(content), -1, 20_000, second)
-	require.ErrorIs(t, err, ErrNoMemory, "does not start either")
+	synctest.Test(t, func(t *testing.T) {
+		budget := NewBudget(10_000)
+		first, second := budget.Lease(), budget.Lease()
+		content := bytes.Repeat([]byte("x"), 6_000)
+		_, err := Read(bytes.NewReader(content), 6_000, 20_000, first)
+		require.NoError(t, err)
+		started := time.Now()
+		_, err = Read(bytes.NewReader(content), 6_000, 20_000, second)
+		require.ErrorIs(t, err, ErrNoMemory)
+		require.Equal(t, time.Second, time.Since(started))
+		_, err = Read(bytes.NewReader(content), -1, 20_000, second)
+		require.ErrorIs(t, err, ErrNoMemory, "does not start either")
 
-	first.Release()
-	_, err = Read(bytes.NewReader(content), 6_000, 20_000, second)
-	require.NoError(t, err)
-	second.Release()
-	second.Release() // once more changes nothing
-	assert.Zero(t, budget.Taken())
+		first.Release()
+		_, err = Read(bytes.NewReader(content), 6_000, 20_000, second)
+		require.NoError(t, err)
+		second.Release()
+		second.Release() // once more changes nothing
+		assert.Zero(t, budget.Taken())
+	})
+}
+
+// What is given back soon is waited for, by all who can have a part of it.
+func TestRead_waitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := NewBudget(10_000)
+		first := budget.Lease()
+		require.True(t, first.take(7_000))
+		started := time.Now()
+		for range 2 {
+			go func() {
+				lease := budget.Lease()
+				defer lease.Release()
+				content := bytes.Repeat([]byte("x"), 3_000)
+				_, err := Read(bytes.NewReader(content), 3_000, 20_000, lease)
+				assert.NoError(t, err)
+				assert.Equal(t, 500*time.Millisecond, time.Since(started))
+			}()
+		}
+		time.Sleep(500 * time.Millisecond)
+		first.Release()
+		synctest.Wait()
+		require.Zero(t, budget.Taken())
+	})
+}
+
+// Who needs little finds room when others hold all that they can.
+func TestBudget_ordinaryLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 256 << 10
+		budget := NewBudget(most)
+		large, second, last := budget.Lease(), budget.Lease(), budget.Lease()
+		require.True(t, large.take(Largest(most)))
+		require.True(t, second.take(Largest(most)))
+		require.False(t, last.take(1025), "no ordinary one")
+		require.True(t, last.take(1024))
+		require.False(t, last.take(1), "no ordinary one any more")
+		started := time.Now()
+		for range 63 {
+			lease := budget.Lease()
+			defer lease.Release()
+			require.True(t, lease.take(1024))
+		}
+		require.Zero(t, time.Since(started))
+		require.EqualValues(t, most, budget.Taken())
+		require.False(t, budget.Lease().take(1))
+		require.Equal(t, time.Second, time.Since(started))
+		require.False(t, budget.Lease().take(most))
+		require.Equal(t, time.Second, time.Since(started), "it does not wait for what cannot be")
+		large.Release()
+		second.Release()
+		last.Release()
+	})
 }
 
 func TestBudget_concurrently(t *testing.T) {
@@ -89,9 +148,8 @@ func TestBudget_concurrently(t *testing.T) {
 		group.Go(func() {
 			for range 1000 {
 				lease := budget.Lease()
-				if lease.take(3) {
-					assert.LessOrEqual(t, budget.Taken(), int64(10))
-				}
+				assert.True(t, lease.take(3), "there soon is room")
+				assert.LessOrEqual(t, budget.Taken(), int64(8))
 				lease.Release()
 			}
 		})
