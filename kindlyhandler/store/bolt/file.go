@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -48,17 +49,44 @@ func lock(path string, timeout time.Duration) (*bbolt.DB, error) {
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, errLocked
 	}
-	if err != nil && os.Remove(name) == nil { // damaged: there is nothing in it
+	if isDamage(err) && os.Remove(name) == nil { // there is nothing in it
 		db, err = open()
 	}
 	return db, err
 }
+
+func closeLock(lock *bbolt.DB) error {
+	if lock == nil {
+		return nil
+	}
+	return lock.Close()
+}
+
+// isDamage tells whether an error of opening is about what is in a file.
+func isDamage(err error) bool {
+	for _, damage := range []error{errDamaged, berrors.ErrInvalid, berrors.ErrChecksum, berrors.ErrVersionMismatch} {
+		if errors.Is(err, damage) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFull tells whether an error means that the disk has no room.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // open opens the database at a path, which it makes if there is none. It
 // fails with errDamaged if what is there is to be set aside.
 func open(path string, timeout time.Duration) (db *database, err error) {
 	if err := check(path); err != nil {
 		return nil, err
+	}
+	if _, missing := os.Lstat(path); errors.Is(missing, os.ErrNotExist) {
+		defer func() {
+			if err != nil {
+				_ = os.Remove(path) // what there is of it
+			}
+		}()
 	}
 	defer faulting()()
 	defer guard(&err)

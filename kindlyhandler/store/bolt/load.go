@@ -51,6 +51,15 @@ func (s *Store) load() error {
 	if s.damage.found() {
 		return errDamaged
 	}
+	if s.file.current() == nil {
+		if err := s.attach(time.Second); err != nil {
+			if isDamage(err) {
+				s.damage.report(err)
+				err = errDamaged
+			}
+			return err
+		}
+	}
 	if err := checkTree(s.path); err != nil {
 		s.spoil(s.file.current(), err)
 		return err
