@@ -138,7 +138,7 @@ func (s *Store) update(f func(w *writer) error) error {
 	var w *writer
 	err := func() (err error) {
 		defer guard(&err)
-		tx, err := db.Begin(true)
+		tx, err := begin(db, true)
 		if err != nil {
 			return err
 		}

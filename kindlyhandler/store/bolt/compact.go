@@ -49,7 +49,7 @@ func (c *compaction) begin() *bbolt.Tx {
 	if c.db == nil {
 		return nil
 	}
-	tx, err := c.db.Begin(true)
+	tx, err := begin(c.db, true)
 	if err != nil {
 		c.abandon()
 		return nil

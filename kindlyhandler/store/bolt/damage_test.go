@@ -1,11 +1,13 @@
 package bolt_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,4 +182,32 @@ func TestDamage_found_later(t *testing.T) {
 	_, err = s.Erase(t.Context(), "somebody else's chat")
 	require.NoError(t, err)
 	require.NoFileExists(t, aside.Path)
+}
+
+// Somebody cuts off the file while it is in use: nobody waits for ever.
+func TestDamage_cut_off_in_use(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(fastDir(t), "deliveries.db")
+		s, err := bolt.Open(bolt.Options{Path: path})
+		require.NoError(t, err)
+		d := webhook()
+		require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{d}))
+		require.NoError(t, os.Truncate(path, 0))
+
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				if i%2 == 0 {
+					_, err := s.Get(ctx, d.ID)
+					assert.NotErrorIs(t, err, context.DeadlineExceeded)
+				} else {
+					assert.NoError(t, s.Put(ctx, []*delivery.Delivery{webhook()}))
+				}
+			})
+		}
+		all.Wait()
+		cancel()
+		require.NoError(t, s.Close())
+	}
 }

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -18,7 +21,7 @@ import (
 // be replaced by another one.
 type file struct {
 	mu sync.RWMutex
-	db *bbolt.DB // nil when it is closed
+	db atomic.Pointer[bbolt.DB] // nil when it is closed
 }
 
 var errLocked = errors.New("another process has it open (a second Caddy with the same storage?): end that, or give this one a path of its own (store bolt <path>)")
@@ -84,38 +87,67 @@ func faulting() (restore func()) {
 	return func() { debug.SetPanicOnFault(old) }
 }
 
+// begin begins a transaction. It is where bbolt panics with locks held that
+// nobody would ever release, if the meta pages are gone: somebody has cut off
+// the file, say.
+func begin(db *bbolt.DB, writable bool) (tx *bbolt.Tx, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			release(db, writable)
+			err = fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
+	return db.Begin(writable)
+}
+
+// release releases what a panic in Begin has left locked: all that came later
+// would wait for it for ever, Close too.
+func release(db *bbolt.DB, writable bool) {
+	field := func(name string) unsafe.Pointer {
+		return reflect.ValueOf(db).Elem().FieldByName(name).Addr().UnsafePointer()
+	}
+	if writable {
+		(*sync.Mutex)(field("rwlock")).Unlock()
+		return
+	}
+	(*sync.Mutex)(field("metalock")).Unlock()
+	(*sync.RWMutex)(field("mmaplock")).RUnlock()
+}
+
 // view reads the database, which is returned. Nothing of it may be kept.
 // Readers are short: while they are at it, pages that become free cannot be
 // used again.
 func (f *file) view(read func(tx *bbolt.Tx) error) (db *bbolt.DB, err error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if db = f.db; db == nil {
+	if db = f.current(); db == nil {
 		return nil, errClosedFile
 	}
 	defer faulting()()
 	defer guard(&err)
-	return db, db.View(read)
+	tx, err := begin(db, false)
+	if err != nil {
+		return db, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	return db, read(tx)
 }
 
-// current returns the database, nil if it is closed.
-func (f *file) current() *bbolt.DB {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.db
-}
+// current returns the database, nil if it is closed. It waits for nobody:
+// readers wait for the store's mutex, whose holders call it.
+func (f *file) current() *bbolt.DB { return f.db.Load() }
 
 var errClosedFile = errors.New("the file is closed")
 
-// replace puts another database in place of this one, which is returned.
+// replace puts another database in place of this one, which is returned, when
+// nobody reads it any more.
 func (f *file) replace(db *bbolt.DB) (old *bbolt.DB) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	old, f.db = f.db, db
-	return old
+	return f.db.Swap(db)
 }
 
-// closeDB closes a database whatever state it is in.
+// closeDB closes a database, if there is one, whatever state it is in.
 func closeDB(db *bbolt.DB) (err error) {
 	if db == nil {
 		return nil

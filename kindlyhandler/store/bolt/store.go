@@ -158,7 +158,12 @@ func (s *Store) shut() error {
 	s.cancel()
 	s.queue.close()
 	s.routines.Wait()
-	return errors.Join(closeDB(s.file.replace(nil)), closeDB(s.lock))
+	db := s.file.replace(nil)
+	if s.damage.found() { // what a panic has left locked may make this wait for ever
+		go func() { _ = closeDB(db) }()
+		db = nil
+	}
+	return errors.Join(closeDB(db), closeDB(s.lock))
 }
 
 // usable waits until the index is complete.
