@@ -144,7 +144,8 @@ func rename(path string, now time.Time) (name string, err error) {
 	if err := os.Rename(path, name); err != nil {
 		return "", err
 	}
-	return name, syncDir(path)
+	syncDir(path)
+	return name, nil
 }
 
 func putAside(b *bbolt.Bucket, name string, a *Aside) error {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -40,11 +41,15 @@ func lock(path string, timeout time.Duration) (*bbolt.DB, error) {
 		return bbolt.Open(name, 0o600, &bbolt.Options{Timeout: timeout})
 	}
 	db, err := open()
-	if errors.Is(err, berrors.ErrTimeout) {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, errLocked
-	}
-	if err != nil && os.Remove(name) == nil { // damaged: there is nothing in it
-		db, err = open()
+	case errors.Is(err, errDamaged), errors.Is(err, berrors.ErrInvalid),
+		errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		if err := os.Remove(name); err != nil { // there is nothing in it
+			return nil, err
+		}
+		return open()
 	}
 	return db, err
 }
@@ -57,20 +62,30 @@ func open(path string, timeout time.Duration) (db *bbolt.DB, err error) {
 	}
 	defer faulting()()
 	defer guard(&err)
+	_, missing := os.Stat(path)
 	db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         timeout,
 		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMmapSize,
+		InitialMmapSize: initialMmapSize(),
 	})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, errLocked
+	}
+	if missing != nil {
+		syncDir(path)
 	}
 	return db, err
 }
 
 // initialMmapSize is address space, not memory: within it, a growing file need
-// not wait for its readers.
-const initialMmapSize = 1 << 30 * (strconv.IntSize / 64)
+// not wait for its readers. 32-bit systems have too little of it, and on
+// Windows the file would be that large.
+func initialMmapSize() int {
+	if strconv.IntSize == 32 || runtime.GOOS == "windows" {
+		return 0
+	}
+	return 1 << 30
+}
 
 // guard turns a panic, or a fault when a page of the mapped file cannot be
 // read, into an error: a damaged file must not end the process. It is deferred
@@ -157,12 +172,11 @@ func closeDB(db *bbolt.DB) (err error) {
 	return db.Close()
 }
 
-// sync makes a change of a directory's entries durable.
-func syncDir(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
+// syncDir makes a new name in a path's directory durable, as far as the system
+// lets anybody do that: Windows and some network file systems do not.
+func syncDir(path string) {
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
 	}
-	defer dir.Close()
-	return dir.Sync()
 }
