@@ -213,7 +213,7 @@ func (s *Store) resumeImport() error {
 		}
 		a.Done = true
 		if err := s.update(func(w *writer) error {
-			return putAside(w.of(asides)[0], filepath.Base(a.Path), &a)
+			return putAside(w.create(asides)[0], filepath.Base(a.Path), &a)
 		}); err != nil {
 			return err
 		}
@@ -280,7 +280,7 @@ func (s *Store) importRecord(w *writer, p piece) (first bool) {
 		w.put(settled(r.state), timeKey(r.settled, r.sequence), p.key)
 	}
 	// The numbers go on behind all that there are.
-	if b := w.of(deliveries); b != nil && b[0].Sequence() <= max(r.sequence, r.revision) {
+	if b := w.create(deliveries); b != nil && b[0].Sequence() <= max(r.sequence, r.revision) {
 		if err := b[0].SetSequence(max(r.sequence, r.revision) + 1); err != nil {
 			w.fail(err)
 		}
