@@ -154,6 +154,9 @@ func (s *Store) update(f func(w *writer) error) error {
 		if err := f(w); err != nil {
 			return err
 		}
+		if !w.dirty {
+			return nil
+		}
 		if s.failing.Load() {
 			return errDisk
 		}

@@ -213,9 +213,7 @@ func (s *Store) swap() error {
 	if err := os.Rename(c.path, s.path); err != nil {
 		return err
 	}
-	if err := syncDir(s.path); err != nil {
-		s.log.Warn("the store's directory cannot be flushed", zap.String("path", s.path), zap.Error(err))
-	}
+	syncDir(s.path)
 	c.db.NoSync = false
 	_ = s.file.replace(c.db).close()
 	s.log.Info("the store's file was compacted", zap.String("path", s.path),

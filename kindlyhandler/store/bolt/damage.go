@@ -156,13 +156,11 @@ func putInPlace(path, name string, now time.Time) (*database, error) {
 	if err == nil {
 		err = os.Rename(fresh, path)
 	}
-	if err == nil {
-		err = syncDir(path)
-	}
 	if err != nil {
 		_ = db.close()
 		return nil, err
 	}
+	syncDir(path)
 	return db, nil
 }
 
@@ -243,7 +241,7 @@ func (s *Store) resumeImport() error {
 		}
 		a.Done = true
 		if err := s.update(func(w *writer) error {
-			return putAside(w.of(asides)[0], filepath.Base(a.Path), &a)
+			return putAside(w.create(asides)[0], filepath.Base(a.Path), &a)
 		}); err != nil {
 			return err
 		}
@@ -311,7 +309,7 @@ func (s *Store) importRecord(w *writer, p piece) (first bool) {
 		w.put(settled(r.state), timeKey(r.settled, r.sequence), p.key)
 	}
 	// The numbers go on behind all that there are.
-	if b := w.of(deliveries); b != nil && b[0].Sequence() <= max(r.sequence, r.revision) {
+	if b := w.create(deliveries); b != nil && b[0].Sequence() <= max(r.sequence, r.revision) {
 		if err := b[0].SetSequence(max(r.sequence, r.revision) + 1); err != nil {
 			w.fail(err)
 		}

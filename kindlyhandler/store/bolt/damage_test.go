@@ -211,3 +211,19 @@ func TestDamage_cut_off_in_use(t *testing.T) {
 		require.NoError(t, s.Close())
 	}
 }
+
+// The lock is given up only when it is known to be worth nothing.
+func TestOpen_lock(t *testing.T) {
+	path := filepath.Join(fastDir(t), "deliveries.db")
+	for _, damaged := range []string{"", "no database", strings.Repeat("\x00", 1<<15)} {
+		require.NoError(t, os.WriteFile(path+".lock", []byte(damaged), 0o600))
+		s, err := bolt.Open(bolt.Options{Path: path})
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+	}
+	require.NoError(t, os.Remove(path+".lock"))
+	require.NoError(t, os.Mkdir(path+".lock", 0o700)) // stands for whatever cannot be opened
+	_, err := bolt.Open(bolt.Options{Path: path})
+	require.Error(t, err)
+	require.DirExists(t, path+".lock")
+}

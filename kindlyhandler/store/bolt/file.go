@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -46,13 +47,17 @@ func lock(path string, timeout time.Duration) (*bbolt.DB, error) {
 		return bbolt.Open(name, 0o600, &bbolt.Options{Timeout: timeout})
 	}
 	db, err := open()
-	if errors.Is(err, berrors.ErrTimeout) {
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, errLocked
+	case isDamage(err):
+		if err := os.Remove(name); err != nil { // there is nothing in it
+			return nil, err
+		}
+		return open()
+	default:
+		return db, err
 	}
-	if isDamage(err) && os.Remove(name) == nil { // there is nothing in it
-		db, err = open()
-	}
-	return db, err
 }
 
 func closeLock(lock *bbolt.DB) error {
@@ -85,6 +90,8 @@ func open(path string, timeout time.Duration) (db *database, err error) {
 		defer func() {
 			if err != nil {
 				_ = os.Remove(path) // what there is of it
+			} else {
+				syncDir(path)
 			}
 		}()
 	}
@@ -94,7 +101,7 @@ func open(path string, timeout time.Duration) (db *database, err error) {
 	opened, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         timeout,
 		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: initialMmapSize,
+		InitialMmapSize: initialMmapSize(),
 		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 			f, err = os.OpenFile(name, flag, mode)
 			return f, err
@@ -110,8 +117,14 @@ func open(path string, timeout time.Duration) (db *database, err error) {
 }
 
 // initialMmapSize is address space, not memory: within it, a growing file need
-// not wait for its readers.
-const initialMmapSize = 1 << 30 * (strconv.IntSize / 64)
+// not wait for its readers. 32-bit systems have too little of it, and on
+// Windows the file would be that large.
+func initialMmapSize() int {
+	if strconv.IntSize == 32 || runtime.GOOS == "windows" {
+		return 0
+	}
+	return 1 << 30
+}
 
 // guard turns a panic, or a fault when a page of the mapped file cannot be
 // read, into an error: a damaged file must not end the process. It is deferred
@@ -183,12 +196,11 @@ func (d *database) close() (err error) {
 	return d.DB.Close()
 }
 
-// sync makes a change of a directory's entries durable.
-func syncDir(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
+// syncDir makes a new name in a path's directory durable, as far as the system
+// lets anybody do that: Windows and some network file systems do not.
+func syncDir(path string) {
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
 	}
-	defer dir.Close()
-	return dir.Sync()
 }

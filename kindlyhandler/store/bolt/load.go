@@ -66,7 +66,9 @@ func (s *Store) load() error {
 	}
 	if err := s.update(func(w *writer) error {
 		for _, t := range []table{deliveries, contents, held, delivered, dead, asides, {name: "due"}} {
-			w.of(t)
+			if w.bucket(t) == nil { // also a full disk lets deliveries go on
+				w.create(t)
+			}
 		}
 		return w.fault
 	}); err != nil {
