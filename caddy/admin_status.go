@@ -16,7 +16,7 @@ func showStatus(q *delivery.Dispatcher, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	document := statusDocument{Store: q.StoreStatus(), Losses: losses.Total(), Upstreams: upstreams(q.Lanes(), counts)}
+	document := statusDocument{Store: q.StoreStatus(), Losses: q.Losses().Total(), Upstreams: upstreams(q, counts)}
 	for _, c := range counts {
 		document.Deliveries.add(c)
 		if oldest := c.OldestPending; !oldest.IsZero() && (document.OldestPendingAt.IsZero() || oldest.Before(document.OldestPendingAt.Time)) {
@@ -28,20 +28,21 @@ func showStatus(q *delivery.Dispatcher, r *http.Request) (any, error) {
 
 // upstreams tells of all lanes that are configured, paused by hand, or have
 // deliveries.
-func upstreams(lanes []delivery.LaneStatus, counts map[delivery.Lane]delivery.Counts) []upstreamDocument {
+func upstreams(q *delivery.Dispatcher, counts map[delivery.Lane]delivery.Counts) []upstreamDocument {
+	lanes := q.Lanes()
 	documents := make([]upstreamDocument, 0, len(lanes))
 	known := make(map[delivery.Lane]bool)
 	for _, l := range lanes {
 		known[l.Lane] = true
 		if l.Defined || l.Condition == delivery.PausedByHand || counts[l.Lane] != (delivery.Counts{}) {
-			documents = append(documents, describeUpstream(l, counts[l.Lane]))
+			documents = append(documents, describeUpstream(q, l, counts[l.Lane]))
 		}
 	}
 	for name, c := range counts {
 		if !known[name] {
 			d := upstreamDocument{
 				Name: name.Webhook, Upstream: name.Upstream,
-				OldestPendingAt: moment{c.OldestPending}, Losses: lossesOf(name),
+				OldestPendingAt: moment{c.OldestPending}, Losses: lossesOf(q, name),
 			}
 			d.Deliveries.add(c)
 			documents = append(documents, d)
@@ -54,14 +55,14 @@ func upstreams(lanes []delivery.LaneStatus, counts map[delivery.Lane]delivery.Co
 }
 
 // lossesOf returns the losses of a lane, an empty object if there are none.
-func lossesOf(lane delivery.Lane) map[delivery.Loss]int {
-	if of := losses.Of(lane); of != nil {
+func lossesOf(q *delivery.Dispatcher, lane delivery.Lane) map[delivery.Loss]int {
+	if of := q.Losses().Of(lane); of != nil {
 		return of
 	}
 	return map[delivery.Loss]int{}
 }
 
-func describeUpstream(l delivery.LaneStatus, c delivery.Counts) upstreamDocument {
+func describeUpstream(q *delivery.Dispatcher, l delivery.LaneStatus, c delivery.Counts) upstreamDocument {
 	d := upstreamDocument{
 		Name:            l.Lane.Webhook,
 		Upstream:        l.Lane.Upstream,
@@ -71,7 +72,7 @@ func describeUpstream(l delivery.LaneStatus, c delivery.Counts) upstreamDocument
 		NextProbeAt:     moment{l.NextProbe},
 		HeldUntil:       moment{l.HeldUntil},
 		OldestPendingAt: moment{c.OldestPending},
-		Losses:          lossesOf(l.Lane),
+		Losses:          lossesOf(q, l.Lane),
 	}
 	if l.LastError != "" {
 		d.LastError = &errorDocument{Time: moment{l.LastErrorAt}, Error: l.LastError}
@@ -100,6 +101,6 @@ func onLane(name, label string, do func(*delivery.Dispatcher, delivery.Lane) err
 		if i < 0 {
 			return nil, delivery.ErrNoLane
 		}
-		return describeUpstream(lanes[i], counts[lane]), nil
+		return describeUpstream(q, lanes[i], counts[lane]), nil
 	}
 }
