@@ -131,9 +131,19 @@ type adminStore struct {
 	delivery.Store
 	fails  error
 	status any
+	count  func(context.Context) error // nil: it counts
 }
 
 func (s *adminStore) Status() any { return s.status }
+
+func (s *adminStore) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, error) {
+	if s.count != nil {
+		if err := s.count(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Count(ctx)
+}
 
 func (s *adminStore) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
 	if s.fails != nil {
@@ -479,6 +489,31 @@ func TestAdminStatus(t *testing.T) {
 				"last_error":{"time":"2026-11-22T14:31:00.000Z","error":"the upstream answered 401 Unauthorized"},"next_probe_at":"2026-11-22T14:32:00.000Z","held_until":null,
 				"deliveries":{"pending":2,"delivered":1,"dead":0},"oldest_pending_at":"2026-11-22T14:30:00.000Z","losses":{}}]}`)
 		r.is(gone, delivery.Pending)
+	})
+}
+
+// notReady is what a store does that never becomes ready.
+func notReady(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAdminStatusOfAStoreThatIsNotReady(t *testing.T) {
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		r.submits(1, zendesk, "", lost)
+		r.store.status, r.store.count = map[string]any{"ready": false}, notReady
+		upstream := func(label, condition, lastError string) string {
+			return `{"name":"support","upstream":"` + label + `","configured":true,"condition":"` + condition + `","since":"2026-11-22T14:28:00.000Z",
+				"last_error":` + lastError + `,"next_probe_at":null,"held_until":null,"deliveries":null,"oldest_pending_at":null,"losses":{}}`
+		}
+		zendesk := upstream("zendesk", "healthy", `{"time":"2026-11-22T14:28:00.000Z","error":"connection reset"}`)
+		r.gets("/kindly/status", `{"store":{"ready":false},"deliveries":null,"oldest_pending_at":null,"losses":{},
+			"upstreams":[`+upstream("slack", "healthy", "null")+`,`+zendesk+`]}`)
+		require.Equal(t, time.Second, r.now().Sub(adminStart))
+		r.posts("/kindly/upstreams/support/slack/resume", "", upstream("slack", "healthy", "null"))
+
+		r.store.count = func(context.Context) error { return errors.New("input/output error") }
+		r.fails(http.MethodGet, "/kindly/status", "", http.StatusInternalServerError, "the store failed: input/output error")
 	})
 }
 

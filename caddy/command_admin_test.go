@@ -2,6 +2,7 @@ package kindly
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -80,6 +81,23 @@ store path        /data/deliveries.db
 		require.NoError(t, err)
 		_, want := r.request(http.MethodGet, "/kindly/status", "")
 		require.Equal(t, want, printed)
+	})
+}
+
+func TestCommandStatusOfAStoreThatIsNotReady(t *testing.T) {
+	runAdmin(t, func(_ *testing.T, r *adminRig) {
+		r.store.status = map[string]any{"ready": false}
+		r.store.count = func(context.Context) error { return context.DeadlineExceeded }
+		r.prints(`
+NAME     UPSTREAM  CONDITION  SINCE                 NEXT PROBE  PENDING  OLDEST  DELIVERED  DEAD  LAST ERROR
+support  slack     healthy    2026-11-22T14:28:00Z  -           -        -       -          -     -
+support  zendesk   healthy    2026-11-22T14:28:00Z  -           -        -       -          -     -
+all      -         -          -                     -           -        -       -          -     -
+
+The store is not ready: deliveries are not counted, and webhooks wait for it.
+
+store ready  false
+`, statusCommand())
 	})
 }
 
