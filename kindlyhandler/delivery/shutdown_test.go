@@ -284,7 +284,7 @@ func TestShutdownDuringSavesThatHang(t *testing.T) {
 
 func TestShutdownDuringAClaimWhoseSavesHang(t *testing.T) {
 	run(t, func(r *rig) {
-		r.upstream.replies(always(after(time.Minute, unavailable)))
+		r.upstream.replies(always(after(time.Minute, tooMany)))
 		for range 5 {
 			r.submits(0)
 		}
