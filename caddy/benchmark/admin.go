@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -46,9 +48,10 @@ func (c *caddy) profile(ctx context.Context, length time.Duration, file string) 
 
 // An upstream is what the admin API tells of a webhook's upstream.
 type upstream struct {
-	Name       string `json:"name"` // of the webhook
-	Condition  string `json:"condition"`
-	Deliveries counts `json:"deliveries"`
+	Name      string `json:"name"` // of the webhook
+	Condition string `json:"condition"`
+	// Deliveries is not there as long as the store is not ready.
+	Deliveries *counts `json:"deliveries"`
 }
 
 // counts are numbers of deliveries by state.
@@ -59,8 +62,23 @@ type counts struct {
 }
 
 // upstreams returns the upstreams by the names of their webhooks, which have
-// one each.
+// one each, when the store is ready.
 func (c *caddy) upstreams(ctx context.Context) (map[string]upstream, error) {
+	for {
+		upstreams, err := c.upstreamsNow(ctx)
+		ready := !slices.ContainsFunc(slices.Collect(maps.Values(upstreams)), func(u upstream) bool { return u.Deliveries == nil })
+		if ready || err != nil {
+			return upstreams, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (c *caddy) upstreamsNow(ctx context.Context) (map[string]upstream, error) {
 	body, err := c.get(ctx, "/kindly/status", 0)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func TestUpstreams(t *testing.T) {
 	upstreams, err := c.upstreams(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[string]upstream{
-		"a": {Name: "a", Condition: "open", Deliveries: counts{Pending: 1, Delivered: 2, Dead: 3}},
+		"a": {Name: "a", Condition: "open", Deliveries: &counts{Pending: 1, Delivered: 2, Dead: 3}},
 		"b": {Name: "b"},
 	}, upstreams)
 }
