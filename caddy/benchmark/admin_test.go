@@ -34,7 +34,7 @@ func TestUpstreams(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]upstream{
 		"a": {Name: "a", Condition: "open", Deliveries: &counts{Pending: 1, Delivered: 2, Dead: 3}},
-		"b": {Name: "b"},
+		"b": {Name: "b", Deliveries: &counts{}},
 	}, upstreams)
 }
 
