@@ -83,8 +83,8 @@ type Store struct {
 	file   file
 
 	queue queue
-	// round is held while a transaction is made and committed. Who meets an
-	// index entry without a record waits for it.
+	// round is held while a transaction is made and committed, and by callers
+	// who read: they see what it does whole.
 	round sync.RWMutex
 
 	mu    sync.Mutex // may be taken while round is held, not the other way
@@ -228,12 +228,19 @@ func (s *Store) read(ctx context.Context, read func(tx *bbolt.Tx) error) error {
 		if err := s.usable(ctx); err != nil {
 			return err
 		}
-		err := s.view(read)
-		if !errors.Is(err, errDamaged) || again == 2 {
+		if err := s.readOnce(read); !errors.Is(err, errDamaged) || again == 2 {
 			return err
 		}
 	}
 	return errDamaged
+}
+
+// readOnce reads between two rounds, so that what is on disk and what is known
+// of completions are of one time.
+func (s *Store) readOnce(read func(tx *bbolt.Tx) error) error {
+	s.round.RLock()
+	defer s.round.RUnlock()
+	return s.view(read)
 }
 
 // spoil notes that a database is damaged, unless another one has taken its
@@ -268,8 +275,6 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 	if none || key == (delivery.Key{}) {
 		return nil, nil
 	}
-	s.round.RLock()   // its commit may be under way
-	s.round.RUnlock() //nolint:staticcheck // waiting was all
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		all = nil
 		s.mu.Lock()
@@ -289,18 +294,16 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 			}
 			all = append(all, d)
 		}
-		for _, d := range all {
+		for i, d := range all {
 			if err := readContent(tx, d); err != nil {
 				return err
 			}
+			all[i] = s.present(d)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
-	}
-	for i, d := range all {
-		all[i] = s.present(d)
 	}
 	return all, nil
 }
@@ -404,10 +407,12 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, er
 		if d, err = readRecord(tx, id); err != nil {
 			return err
 		}
-		return readContent(tx, d)
+		err = readContent(tx, d)
+		d = s.present(d)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.present(d), nil
+	return d, nil
 }
