@@ -66,10 +66,11 @@ func (c *compaction) commit(tx *bbolt.Tx) {
 }
 
 func (c *compaction) abandon() {
-	if c.db != nil {
-		_ = closeDB(c.db)
-		_ = os.Remove(c.path)
+	if c.db == nil {
+		return
 	}
+	_ = closeDB(c.db)
+	_ = os.Remove(c.path)
 	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactRetry)}
 }
 

@@ -233,7 +233,7 @@ func (m *machine) restart() {
 func (m *machine) crash() {
 	path := filepath.Join(m.dir, "0.db")
 	var image []byte
-	m.store.Frozen(func() {
+	m.store.Frozen(m.t.Context(), func() {
 		var err error
 		image, err = os.ReadFile(path)
 		require.NoError(m.t, err)
@@ -294,7 +294,7 @@ func (m *machine) check() {
 // drain delivers all that is pending.
 func (m *machine) drain() {
 	for {
-		m.pass(time.Minute)
+		m.pass(3 * time.Minute) // what waits longest is due
 		n := 0
 		for _, k := range m.all {
 			if k.Claimed {

@@ -75,16 +75,10 @@ type Aside struct {
 	Lost     int `json:"lost" cbor:"4,keyasint"`
 }
 
-// replaceDamaged puts a new file in place of a damaged one, and makes the store
-// ready again with what could be read.
-func (s *Store) replaceDamaged() {
-	s.setAside()
-	s.restore()
-}
-
 // setAside renames the damaged file and opens a new one. If that cannot be
 // done, the damage stays.
-func (s *Store) setAside() {
+func (s *Store) setAside() bool {
+	s.stale = true
 	why := s.damage.what()
 	s.mu.Lock()
 	s.unready()
@@ -98,8 +92,7 @@ func (s *Store) setAside() {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.log.Error("the store's file is damaged and cannot be set aside: webhooks are refused until that works",
 			zap.String("path", s.path), zap.NamedError("damage", why), zap.Error(err))
-		s.pause()
-		return
+		return false
 	}
 	db, err := open(s.path, time.Second)
 	if err == nil {
@@ -115,21 +108,13 @@ func (s *Store) setAside() {
 		_ = closeDB(db)
 		s.log.Error("a new file for the store cannot be made: webhooks are refused until that works",
 			zap.String("path", s.path), zap.Error(err))
-		s.pause()
-		return
+		return false
 	}
 	s.file.replace(db)
 	s.damage.mended()
 	s.log.Error("the store's file is damaged: it was set aside, and what can be read of it is imported",
 		zap.String("path", s.path), zap.String("set_aside", name), zap.NamedError("damage", why))
-}
-
-// pause waits a little before something is tried again.
-func (s *Store) pause() {
-	select {
-	case <-time.After(time.Second):
-	case <-s.ctx.Done():
-	}
+	return true
 }
 
 // rename gives a file a name that no other one has, "" if there is no file.

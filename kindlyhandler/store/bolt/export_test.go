@@ -2,14 +2,16 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // Frozen calls f while nothing is written.
-func (s *Store) Frozen(f func()) {
-	s.round.Lock()
-	defer s.round.Unlock()
-	f()
+func (s *Store) Frozen(ctx context.Context, f func()) {
+	_ = s.perform(ctx, operation{do: func(*writer) error {
+		f()
+		return nil
+	}})
 }
 
 // Sweep removes what is past its time now.
@@ -18,15 +20,30 @@ func (s *Store) Sweep(ctx context.Context) { s.sweepOnce(ctx, never) }
 // Compact begins to compact the store's file as soon as anything of it is free,
 // a few keys at a time.
 func (s *Store) Compact(ctx context.Context) error {
-	return s.perform(ctx, &operation{do: func(*writer) error {
+	return s.perform(ctx, operation{do: func(*writer) error {
 		s.compact.next = time.Time{}
 		s.compact.least, s.compact.chunk = 1, 2
 		return nil
 	}})
 }
 
+// Commits sets what commits go through, nil for nothing.
+func (s *Store) Commits(through func(commit func() error) error) {
+	if through == nil {
+		s.hook.Store(nil)
+		return
+	}
+	s.hook.Store(&through)
+}
+
 // FailCommits makes commits fail, or work again.
-func (s *Store) FailCommits(fail bool) { s.failing.Store(fail) }
+func (s *Store) FailCommits(fail bool) {
+	if !fail {
+		s.Commits(nil)
+		return
+	}
+	s.Commits(func(func() error) error { return errors.New("the disk fails, in a test") })
+}
 
 // SetMaxKeys changes how many keys there may be in memory.
 func (s *Store) SetMaxKeys(n int) { s.maxKeys = n }

@@ -152,6 +152,16 @@ func (f *file) view(read func(tx *bbolt.Tx) error) (db *bbolt.DB, err error) {
 // readers wait for the store's mutex, whose holders call it.
 func (f *file) current() *bbolt.DB { return f.db.Load() }
 
+// idle tells whether nobody reads the database: who does from now on finds all
+// that was committed.
+func (f *file) idle() bool {
+	if !f.mu.TryLock() {
+		return false
+	}
+	f.mu.Unlock()
+	return true
+}
+
 var errClosedFile = errors.New("the file is closed")
 
 // replace puts another database in place of this one, which is returned, when

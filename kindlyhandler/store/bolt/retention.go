@@ -61,13 +61,11 @@ func (s *Store) sweepOnce(ctx context.Context, warned int64) int64 {
 func (s *Store) expire(ctx context.Context, t table, before time.Time) (total int) {
 	for {
 		n, more := 0, false
-		err := s.perform(ctx, &operation{do: func(w *writer) error {
+		err := s.perform(ctx, operation{do: func(w *writer) error {
 			b := w.bucket(t)
 			if b == nil {
 				return nil
 			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
 			var keys, ids [][]byte
 			c := b.Cursor()
 			for key, id := c.First(); key != nil && timeOfKey(key) < nanos(before); key, id = c.Next() {

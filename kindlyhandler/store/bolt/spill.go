@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -33,10 +34,12 @@ func (s *Store) countKeys() {
 	}
 }
 
-// findSpilled returns the beginnings of the ids on disk that may have the key.
-// The store's mutex is held.
-func (s *Store) findSpilled(tx *bbolt.Tx, key delivery.Key) (ids []uint64) {
-	for until := range s.index.keys.spilled {
+// candidates returns the beginnings of the ids that may have the key.
+func (s *Store) candidates(tx *bbolt.Tx, key delivery.Key) []uint64 {
+	s.mu.Lock()
+	ids, ends := s.index.keys.find(key), slices.Collect(maps.Keys(s.index.keys.spilled))
+	s.mu.Unlock()
+	for _, until := range ends {
 		if b := spilled(until).in(tx); b != nil {
 			if id := b.Get(key[:8]); len(id) == 8 {
 				ids = append(ids, head(id))
@@ -103,7 +106,7 @@ func (s *Store) spill() {
 func (s *Store) spillOne(ctx context.Context) error {
 	var g *generation
 	// The committer freezes it: it has no changes under way that may be undone.
-	err := s.perform(ctx, &operation{do: func(*writer) error {
+	err := s.perform(ctx, operation{do: func(*writer) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, other := range s.index.keys.generations {
@@ -125,7 +128,7 @@ func (s *Store) spillOne(ctx context.Context) error {
 	}
 	slices.Sort(short)
 	for part := range slices.Chunk(short, chunk) {
-		if err := s.perform(ctx, &operation{do: func(w *writer) error {
+		if err := s.perform(ctx, operation{do: func(w *writer) error {
 			for _, key := range part {
 				s.spillKey(w, g, key)
 			}
@@ -134,7 +137,7 @@ func (s *Store) spillOne(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.perform(ctx, &operation{do: func(w *writer) error {
+	return s.perform(ctx, operation{do: func(w *writer) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.index.keys.spill(g.until)
@@ -169,7 +172,7 @@ func (s *Store) forgetSpilled(ctx context.Context, now int64) {
 	}
 	s.mu.Unlock()
 	for _, until := range expired {
-		err := s.perform(ctx, &operation{do: func(w *writer) error {
+		err := s.perform(ctx, operation{do: func(w *writer) error {
 			w.drop(spilled(until))
 			s.mu.Lock()
 			defer s.mu.Unlock()

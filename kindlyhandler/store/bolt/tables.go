@@ -124,8 +124,8 @@ type writer struct {
 	fault error
 }
 
-func newWriter(txs ...*bbolt.Tx) *writer {
-	return &writer{txs: txs, buckets: make(map[table][]*bbolt.Bucket, 8)}
+func newWriter(tx *bbolt.Tx) *writer {
+	return &writer{id: tx.ID(), txs: []*bbolt.Tx{tx}, buckets: make(map[table][]*bbolt.Bucket, 8)}
 }
 
 func (w *writer) fail(err error) {
