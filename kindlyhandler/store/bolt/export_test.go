@@ -47,3 +47,6 @@ func (s *Store) FailCommits(fail bool) {
 
 // SetMaxKeys changes how many keys there may be in memory.
 func (s *Store) SetMaxKeys(n int) { s.maxKeys = n }
+
+// Renames sets what renames a damaged file and the one in its place.
+func Renames(f func(from, to string) error) { rename = f }

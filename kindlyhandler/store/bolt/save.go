@@ -203,8 +203,7 @@ func letNextGo(w *writer, chat uint64) bool {
 func (s *Store) remove(w *writer, id uuid.UUID, r *record) {
 	unplace(w, r)
 	w.delete(deliveries, id[:])
-	w.delete(contents, contentKey(id, kindBody))
-	w.delete(contents, contentKey(id, kindTranscript))
+	dropContents(w, id)
 	s.leaveChat(w, s.removeFromIndex(w, id, r))
 	if r.first {
 		s.passOn(w, r)

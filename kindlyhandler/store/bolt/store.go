@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -87,8 +88,11 @@ type Store struct {
 	// stale, for the committer alone: the index is not that of the file.
 	stale bool
 
-	damage  damage
-	compact compaction
+	damage damage
+	// unfinished, for the committer alone, are the files that were set aside
+	// and are not imported yet.
+	unfinished []string
+	compact    compaction
 
 	maxKeys int
 	crowded chan struct{} // there are more keys in memory than that
@@ -135,7 +139,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("store bolt %s: %w", o.Path, err)
 	}
 	s.compact.clear(s.path)
-	db, err := open(o.Path, timeout)
+	db, err := s.openFirst(timeout)
 	if errors.Is(err, errDamaged) {
 		s.damage.report(err)
 		err = nil
@@ -149,6 +153,15 @@ func Open(o Options) (*Store, error) {
 	s.routines.Go(s.sweep)
 	s.routines.Go(s.spill)
 	return s, nil
+}
+
+// openFirst opens the file after it has seen to what a crash has left.
+func (s *Store) openFirst(timeout time.Duration) (*bbolt.DB, error) {
+	if _, err := adopt(s.path); err != nil {
+		return nil, err
+	}
+	_ = os.Remove(freshPath(s.path)) // the damaged file is in its place still
+	return open(s.path, timeout)
 }
 
 // SetLimits changes the limits from now on.
