@@ -27,6 +27,21 @@ func (s *Store) Compact(ctx context.Context) error {
 	}})
 }
 
+// CopyOne returns how many bytes of the contents a compaction copies at once, if
+// it may copy so many keys.
+func (s *Store) CopyOne(ctx context.Context, keys int) (bytes int) {
+	_ = s.perform(ctx, operation{do: func(w *writer) error {
+		s.compact.chunk = keys
+		pairs, _, err := s.readChunk(w.bucket(contents))
+		for _, p := range pairs {
+			bytes += len(p.value)
+		}
+		s.compact.unflushed = 0
+		return err
+	}})
+	return bytes
+}
+
 // Commits sets what commits go through, nil for nothing.
 func (s *Store) Commits(through func(commit func() error) error) {
 	if through == nil {

@@ -11,10 +11,6 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
-// maxCopied is how many bytes one transaction copies at least, when it copies
-// many keys: contents can be large.
-const maxCopied = 1 << 20
-
 // resumeImport imports the files that were set aside and are not done. One
 // that cannot be read at all holds nobody up: the next start tries it again.
 func (s *Store) resumeImport() error {

@@ -29,8 +29,8 @@ func (s *Store) Status() any {
 	if info, err := os.Stat(s.path); err == nil {
 		status.Bytes = info.Size()
 	}
-	_, free := s.pages()
-	status.FreeBytes = int64(free) * int64(os.Getpagesize())
+	_, free, size := s.pages()
+	status.FreeBytes = int64(free) * size
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
