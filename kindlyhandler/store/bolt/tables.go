@@ -190,6 +190,27 @@ func (w *writer) delete(t table, key []byte) {
 	}
 }
 
+// empty deletes the first n keys of a table, and tells whether there are more.
+func (w *writer) empty(t table, n int) (more bool) {
+	b := w.bucket(t)
+	if b == nil {
+		return false
+	}
+	var keys [][]byte
+	c := b.Cursor()
+	for key, _ := c.First(); key != nil; key, _ = c.Next() {
+		if len(keys) == n {
+			more = true
+			break
+		}
+		keys = append(keys, bytes.Clone(key))
+	}
+	for _, key := range keys {
+		w.delete(t, key)
+	}
+	return more
+}
+
 // drop deletes a part of a table.
 func (w *writer) drop(t table) {
 	for _, tx := range w.txs {
