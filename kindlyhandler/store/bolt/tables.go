@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"slices"
 
 	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
@@ -125,8 +124,8 @@ type writer struct {
 	fault error
 }
 
-func newWriter(txs ...*bbolt.Tx) *writer {
-	return &writer{txs: txs, buckets: make(map[table][]*bbolt.Bucket, 8)}
+func newWriter(tx *bbolt.Tx) *writer {
+	return &writer{id: tx.ID(), txs: []*bbolt.Tx{tx}, buckets: make(map[table][]*bbolt.Bucket, 8)}
 }
 
 func (w *writer) fail(err error) {
@@ -191,6 +190,27 @@ func (w *writer) delete(t table, key []byte) {
 	}
 }
 
+// empty deletes the first n keys of a table, and tells whether there are more.
+func (w *writer) empty(t table, n int) (more bool) {
+	b := w.bucket(t)
+	if b == nil {
+		return false
+	}
+	var keys [][]byte
+	c := b.Cursor()
+	for key, _ := c.First(); key != nil; key, _ = c.Next() {
+		if len(keys) == n {
+			more = true
+			break
+		}
+		keys = append(keys, bytes.Clone(key))
+	}
+	for _, key := range keys {
+		w.delete(t, key)
+	}
+	return more
+}
+
 // drop deletes a part of a table.
 func (w *writer) drop(t table) {
 	for _, tx := range w.txs {
@@ -242,8 +262,8 @@ func (w *writer) write(id uuid.UUID, r *record) {
 func (w *writer) onFailure(undo func()) { w.undo = append(w.undo, undo) }
 
 func (w *writer) rollBack() {
-	for _, undo := range slices.Backward(w.undo) {
-		undo()
+	for i := len(w.undo) - 1; i >= 0; i-- {
+		w.undo[i]()
 	}
 	w.undo = nil
 }
