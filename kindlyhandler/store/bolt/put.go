@@ -127,7 +127,7 @@ func (s *Store) room(w *writer, entries []*entry) error {
 	}
 	for _, e := range entries {
 		if e.chat != 0 && s.index.chats[e.chat] >= delivery.MaxPendingPerChat {
-			return delivery.ErrFull
+			return delivery.ErrChatFull
 		}
 		if w.get(deliveries, e.id[:]) != nil {
 			return errTwice
