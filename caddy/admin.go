@@ -94,7 +94,7 @@ func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	q := a.running()
 	if q == nil {
-		return problem(http.StatusServiceUnavailable, "no kindly app runs: the configuration has no kindly_webhook")
+		return problem(http.StatusServiceUnavailable, "no kindly app runs: the configuration has no kindly_webhook with an upstream")
 	}
 	result, err := do(q, r)
 	if err != nil {

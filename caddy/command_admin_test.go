@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -63,11 +64,20 @@ func TestCommandStatus(t *testing.T) {
 		r.submits(5, delivery.Lane{Webhook: "long", Upstream: "gone"}, "", taken)
 		r.store.status = map[string]any{"path": "/data/deliveries.db", "free_pages": 12, "compaction": nil}
 		r.prints(`
-NAME     UPSTREAM  CONDITION       SINCE                 NEXT PROBE            PENDING  OLDEST                DELIVERED  DEAD  LAST ERROR
-long     gone      gone            -                     -                     1        2026-11-22T14:31:00Z  0          0     -
-support  slack     paused by hand  2026-11-22T14:31:00Z  -                     0        -                     0          1     the upstream answered 422 Unprocessable Entity at 2026-11-22T14:29:00Z
-support  zendesk   paused          2026-11-22T14:31:00Z  2026-11-22T14:32:00Z  2        2026-11-22T14:30:00Z  1          0     the upstream answered 401 Unauthorized at 2026-11-22T14:31:00Z
-all      -         -               -                     -                     3        2026-11-22T14:30:00Z  1          1     -
+NAME     UPSTREAM  CONDITION       DELIVERED  DEAD  PENDING  OLDEST PENDING
+long     gone      gone            0          0     1        2026-11-22T14:31:00Z
+support  slack     paused by hand  0          1     0        -
+support  zendesk   paused          1          0     2        2026-11-22T14:30:00Z
+all      -         -               1          1     3        2026-11-22T14:30:00Z
+
+support, slack:
+paused by hand since  2026-11-22T14:31:00Z
+last error            2026-11-22T14:29:00Z  the upstream answered 422 Unprocessable Entity
+
+support, zendesk:
+paused since  2026-11-22T14:31:00Z
+next probe    2026-11-22T14:32:00Z
+last error    2026-11-22T14:31:00Z  the upstream answered 401 Unauthorized
 
 Without a ticket of its own, since Caddy started:
 dead  1
@@ -84,15 +94,34 @@ store path        /data/deliveries.db
 	})
 }
 
+func TestCommandStatusOfAnUpstreamThatAskedToBeLeftAlone(t *testing.T) {
+	runAdmin(t, func(_ *testing.T, r *adminRig) {
+		r.submits(1, zendesk, "", delivery.Outcome{
+			Stage: delivery.StageUpstream, Status: 429, HoldLane: true, RetryAfter: time.Minute,
+			Err: errors.New("the upstream answered 429 Too Many Requests"),
+		})
+		r.prints(`
+NAME     UPSTREAM  CONDITION  DELIVERED  DEAD  PENDING  OLDEST PENDING
+support  slack     healthy    0          0     0        -
+support  zendesk   held       0          0     1        2026-11-22T14:28:00Z
+all      -         -          0          0     1        2026-11-22T14:28:00Z
+
+support, zendesk:
+held until  2026-11-22T14:29:00Z
+last error  2026-11-22T14:28:00Z  the upstream answered 429 Too Many Requests
+`, statusCommand())
+	})
+}
+
 func TestCommandStatusOfAStoreThatIsNotReady(t *testing.T) {
 	runAdmin(t, func(_ *testing.T, r *adminRig) {
 		r.store.status = map[string]any{"ready": false}
 		r.store.count = func(context.Context) error { return context.DeadlineExceeded }
 		r.prints(`
-NAME     UPSTREAM  CONDITION  SINCE                 NEXT PROBE  PENDING  OLDEST  DELIVERED  DEAD  LAST ERROR
-support  slack     healthy    2026-11-22T14:28:00Z  -           -        -       -          -     -
-support  zendesk   healthy    2026-11-22T14:28:00Z  -           -        -       -          -     -
-all      -         -          -                     -           -        -       -          -     -
+NAME     UPSTREAM  CONDITION  DELIVERED  DEAD  PENDING  OLDEST PENDING
+support  slack     healthy    -          -     -        -
+support  zendesk   healthy    -          -     -        -
+all      -         -          -          -     -        -
 
 The store is not ready: deliveries are not counted, and webhooks wait for it.
 
@@ -232,7 +261,7 @@ func TestCommandRetry(t *testing.T) {
 		printed, _, err := r.runs(retryCommand(), delivered.String(), dead.String(), numbered(99).String(), pending.String())
 		require.EqualError(t, err, delivered.String()+": it is delivered already: there is nothing to retry (HTTP 409)\n"+
 			numbered(99).String()+": no such delivery: it never was, was dropped, or is no longer kept (HTTP 404)")
-		require.Equal(t, dead.String()+" is attempted now.\n"+pending.String()+" is attempted now.\n", printed)
+		require.Equal(t, dead.String()+" is due now.\n"+pending.String()+" is due now.\n", printed)
 		r.is(dead, delivery.Delivered)
 		r.is(pending, delivery.Delivered)
 

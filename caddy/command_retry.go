@@ -18,8 +18,9 @@ Attempts dead letters and pending deliveries again, in the background; "show"
 tells what comes of it.
 
 Those named by their ids are attempted at once, whatever the upstream asked for
-and whether it is known to work. With --state, all dead letters or all pending
-deliveries become due, and go out as the upstream takes them.`,
+and whether it is known to work; if no configuration names it, when one does
+again. With --state, all dead letters or all pending deliveries become due, and
+go out as the upstream takes them.`,
 		Example: "  caddy kindly deliveries retry --state dead --name support",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			state, _ := cmd.Flags().GetString("state")
@@ -30,7 +31,7 @@ deliveries become due, and go out as the upstream takes them.`,
 			case len(args) > 0 && (state != "" || name != ""):
 				return errors.New("--state and --name are for retrying many: leave them out with ids")
 			case len(args) > 0:
-				return eachDelivery(cmd, args, http.MethodPost, "/retry", "is attempted now")
+				return eachDelivery(cmd, args, http.MethodPost, "/retry", "is due now")
 			default:
 				return retryMany(cmd, state, name)
 			}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 func statusCommand() *cobra.Command {
@@ -22,12 +24,21 @@ Asks a running Caddy, by its admin API, for the state of each upstream and how
 many deliveries it has:
 
   healthy         it takes tickets
+  held            it asked to be left alone for a while (Retry-After)
   open            it seems to be down: a probe now and then finds out whether it
                   is back
   paused          it refuses our requests, because of the configuration: a probe
                   now and then finds out whether that was mended
   paused by hand  until it is resumed by hand
   gone            no configuration names it: its deliveries wait
+
+What is without a ticket of its own is counted when that comes about, and stays
+counted: a dead letter that was retried, or what was left behind in a store that
+is configured again, may have its ticket by now.
+
+Of its file, "store bolt" tells the size, how much of it is free, how many
+webhooks are recognised as duplicates by memory (keys), and how many results of
+attempts are not on the disk yet (unsaved).
 
 Times are in UTC.`,
 		Args: cobra.NoArgs,
@@ -52,26 +63,20 @@ Times are in UTC.`,
 
 func (s *statusDocument) print(out io.Writer) error {
 	t := newTable(out)
-	t.line("NAME", "UPSTREAM", "CONDITION", "SINCE", "NEXT PROBE", "PENDING", "OLDEST", "DELIVERED", "DEAD", "LAST ERROR")
+	t.line("NAME", "UPSTREAM", "CONDITION", "DELIVERED", "DEAD", "PENDING", "OLDEST PENDING")
 	for _, u := range s.Upstreams {
-		condition := strings.ReplaceAll(string(u.Condition), "_", " ")
-		if !u.Configured {
-			condition = "gone"
-		}
-		probe, lastError := stamp(u.NextProbeAt), ""
-		if !u.HeldUntil.IsZero() {
-			probe = stamp(u.HeldUntil)
-		}
-		if u.LastError != nil {
-			lastError = short(u.LastError.Error) + " at " + stamp(u.LastError.Time)
-		}
 		pending, delivered, dead := u.Deliveries.cells()
-		t.line(u.Name, u.Upstream, condition, stamp(u.Since), probe, pending, stamp(u.OldestPendingAt), delivered, dead, lastError)
+		t.line(u.Name, u.Upstream, u.shown(), delivered, dead, pending, stamp(u.OldestPendingAt))
 	}
 	pending, delivered, dead := s.Deliveries.cells()
-	t.line("all", "", "", "", "", pending, stamp(s.OldestPendingAt), delivered, dead, "")
+	t.line("all", "", "", delivered, dead, pending, stamp(s.OldestPendingAt))
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, u := range s.Upstreams {
+		if err := u.printTrouble(out); err != nil {
+			return err
+		}
 	}
 	if s.Deliveries == nil {
 		fmt.Fprintln(out, "\nThe store is not ready: deliveries are not counted, and webhooks wait for it.")
@@ -80,6 +85,46 @@ func (s *statusDocument) print(out io.Writer) error {
 		return err
 	}
 	return s.printStore(out)
+}
+
+// shown returns the condition in a word or two.
+func (u *upstreamDocument) shown() string {
+	switch {
+	case !u.Configured:
+		return "gone"
+	case u.Condition == text(delivery.Healthy.String()) && !u.HeldUntil.IsZero():
+		return "held"
+	default:
+		return strings.ReplaceAll(string(u.Condition), "_", " ")
+	}
+}
+
+// printTrouble writes since when an upstream takes no tickets, when it is asked
+// again, and the latest error, whole: its end says what to do.
+func (u *upstreamDocument) printTrouble(out io.Writer) error {
+	var facts [][2]string
+	healthy := u.Condition == text(delivery.Healthy.String())
+	if u.Configured && !healthy {
+		facts = append(facts, [2]string{u.shown() + " since", stamp(u.Since)})
+	}
+	if !u.HeldUntil.IsZero() {
+		facts = append(facts, [2]string{"held until", stamp(u.HeldUntil)})
+	}
+	if u.Configured && !u.NextProbeAt.IsZero() {
+		facts = append(facts, [2]string{"next probe", stamp(u.NextProbeAt)})
+	}
+	if u.LastError != nil {
+		facts = append(facts, [2]string{"last error", stamp(u.LastError.Time) + "  " + u.LastError.Error})
+	}
+	if len(facts) == 0 {
+		return nil
+	}
+	fmt.Fprintf(out, "\n%s, %s:\n", printed(u.Name), printed(u.Upstream))
+	t := newTable(out)
+	for _, fact := range facts {
+		t.line(fact[:]...)
+	}
+	return t.Flush()
 }
 
 // cells returns the counts for a table, empty if they are not known.

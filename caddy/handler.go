@@ -187,7 +187,7 @@ type Upstream struct {
 	// placeholders are resolved when the configuration is loaded.
 	URL string `json:"url,omitempty"`
 
-	// The request's method. Default: `POST`.
+	// The request's method: `POST`, `PUT` or `PATCH`. Default: `POST`.
 	Method string `json:"method,omitempty"`
 
 	// Header fields for every request, such as credentials. Placeholders are

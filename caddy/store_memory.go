@@ -13,7 +13,8 @@ func init() {
 
 // MemoryStore keeps deliveries in memory, for trials and tests: they survive a
 // reload of the configuration, but not the process. It holds at most 256 MiB of
-// pending webhooks, and 250,000 settled deliveries.
+// pending webhooks, and refuses more; of dead letters it holds at most 256 MiB,
+// of settled deliveries 250,000, and forgets the oldest.
 type MemoryStore struct{}
 
 // CaddyModule returns the Caddy module information.

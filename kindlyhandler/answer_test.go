@@ -217,6 +217,11 @@ func TestLeftOut(t *testing.T) {
 		assert.Equal(t, "{}", string(response.Body))
 		assert.Equal(t, "application/json", response.Header.Get("Content-Type"))
 	}
+	var reasons []any
+	for _, entry := range r.logs.FilterMessage("webhook left out: it makes no ticket").All() {
+		reasons = append(reasons, entry.ContextMap()["reason"])
+	}
+	assert.Equal(t, []any{"events", "ignore_source", "ignore_source"}, reasons)
 	r.told(r.send([]byte(`{"chat_id":"4","source":"web"}`)), "ticket 1")
 	r.send(kindlytest.TicketWebhookFor("ticket.created", "5"))
 	r.tickets(2)

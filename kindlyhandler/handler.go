@@ -121,12 +121,19 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 	if err != nil {
 		return nil, false, refuse(http.StatusBadRequest, reasonEncoding, err)
 	}
-	if !h.events.match(e.name) || slices.Contains(h.ignoreSources, e.source) {
-		h.observer.Webhook(e.name, "ignored")
-		h.respond(w, empty)
-		return nil, true, nil
+	why := ""
+	switch {
+	case !h.events.match(e.name):
+		why = "events"
+	case slices.Contains(h.ignoreSources, e.source):
+		why = "ignore_source"
+	default:
+		return e, false, nil
 	}
-	return e, false, nil
+	h.observer.Webhook(e.name, "ignored")
+	h.log.Debug("webhook left out: it makes no ticket", zap.String("webhook", h.name), zap.String("reason", why))
+	h.respond(w, empty)
+	return nil, true, nil
 }
 
 // submit makes the event's deliveries, one for each upstream.

@@ -237,8 +237,11 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 			return failed(errors.New("another upstream of this webhook has the same name; write a name for each"))
 		}
 	}
-	if o.Concurrency < 0 || o.Timeout < 0 {
-		return failed(errors.New("concurrency and timeout cannot be negative"))
+	if o.Concurrency < 0 {
+		return failed(errors.New("concurrency is negative: write a whole number from 1"))
+	}
+	if o.Timeout < 0 {
+		return failed(errors.New("timeout is negative: write a duration such as 15s"))
 	}
 	if o.Concurrency == 0 {
 		o.Concurrency = upstream.DefaultConcurrency
@@ -246,7 +249,7 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if o.Rate != (delivery.Rate{}) && (o.Rate.Attempts < 1 || o.Rate.Per <= 0) {
 		return failed(errors.New("rate must be of at least one request in a time longer than 0"))
 	}
-	if o.Method != "" && !httpguts.ValidHeaderFieldName(o.Method) { // both are tokens
+	if o.Method != "" && !slices.Contains(methods, o.Method) {
 		return failed(fmt.Errorf("method %q is not one: write POST, PUT or PATCH", o.Method))
 	}
 	up, err := upstream.New(upstream.Options{
@@ -268,6 +271,9 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	return nil
 }
 
+// methods are those that carry a ticket. HTTP tells upper from lower case.
+var methods = []string{http.MethodPost, http.MethodPut, http.MethodPatch}
+
 // reserved are the headers that belong to us.
 var reserved = []string{"Content-Length", "Transfer-Encoding", "Connection", upstream.IdempotencyKey}
 
@@ -275,8 +281,11 @@ func parseHeader(header http.Header, lookup Lookup) ([]headerField, error) {
 	var fields []headerField
 	for name, values := range header {
 		canonical := http.CanonicalHeaderKey(name)
-		if !httpguts.ValidHeaderFieldName(name) || slices.Contains(reserved, canonical) {
-			return nil, fmt.Errorf("header %q cannot be set", name)
+		if !httpguts.ValidHeaderFieldName(name) {
+			return nil, fmt.Errorf("header %q is no name of a field: write one such as Authorization, and its value after it", name)
+		}
+		if slices.Contains(reserved, canonical) {
+			return nil, fmt.Errorf("header %q is set for every request: leave it out", name)
 		}
 		for _, value := range values {
 			t, err := parseTemplate(value, lookup)

@@ -92,8 +92,11 @@ func newTranscriptAPI(o TranscriptOptions, userAgent string) (*transcriptAPI, er
 	if !httpguts.ValidHeaderFieldValue(a.authorization[0]) {
 		return nil, errors.New("api_key has characters that no header can carry, such as a newline")
 	}
-	if a.timeout < 0 || a.maxSize < 0 {
-		return nil, errors.New("transcript: timeout and max_size cannot be negative")
+	if a.timeout < 0 {
+		return nil, errors.New("transcript: timeout is negative: write a duration such as 10s")
+	}
+	if a.maxSize < 0 {
+		return nil, errors.New("transcript: max_size is negative: write a size such as 16MiB")
 	}
 	if a.maxSize >= outbound.Largest(maxTranscripts) {
 		return nil, errors.New("transcript: max_size is too large: write less than 48MiB, since 128MiB are for all of them at once")

@@ -59,14 +59,14 @@ func TestDeadLetter(t *testing.T) {
 	require.Len(t, dead, 1)
 	id := dead[0].ID
 	require.Regexp(t, `(?m)^`+id+` .* support +default +dialogue +chat-of-a-person +dead +1 .* 422 Unprocessable Entity *$`, c.kindly("deliveries", "list"))
-	require.Regexp(t, `(?m)^support +default +healthy .* 422 Unprocessable Entity at `, c.kindly("status"))
+	require.Regexp(t, `(?m)^support +default +healthy +0 +1 +0 +-\n(.*\n)+last error .* 422 Unprocessable Entity *$`, c.kindly("status"))
 	shown := c.kindly("deliveries", "show", id)
 	require.Regexp(t, `(?m)^state +dead$`, shown)
 	require.Regexp(t, `(?m)upstream +422 `, shown)
 	require.Contains(t, shown, `  "message": "create ticket"`, "the ticket that a retry sends")
 
 	s.desk.Recover()
-	require.Equal(t, id+" is attempted now.\n", c.kindly("deliveries", "retry", id))
+	require.Equal(t, id+" is due now.\n", c.kindly("deliveries", "retry", id))
 	ticket := s.waitTickets(1)[0]
 	require.Equal(t, id, ticket.IdempotencyKey)
 	c.eventually("it is delivered", func() bool { return len(c.list("--state", "delivered")) == 1 })
@@ -114,7 +114,7 @@ func TestPauseByHand(t *testing.T) {
 	require.Contains(t, answer, `"condition":"paused_by_hand"`)
 	require.NoError(t, c.reload("", sites("Soon.")))
 	require.Contains(t, string(s.accepted("http://"+address+"/kindly", kindlytest.DialogueWebhook()).Body), "Soon.")
-	require.Regexp(t, `(?m)^support +default +paused by hand .* 1 `, c.kindly("status"))
+	require.Regexp(t, `(?m)^support +default +paused by hand +\d+ +\d+ +1 `, c.kindly("status"))
 	require.Zero(t, s.desk.Attempts())
 	status, _ = c.ask(http.MethodPost, "/kindly/upstreams/support/default/resume", "")
 	require.Equal(t, http.StatusOK, status)
@@ -147,7 +147,7 @@ func TestAdminErrors(t *testing.T) {
 	})
 	status, printed := call(t, nil, nil, "kindly-caddy", "kindly", "status", "--address", c.admin)
 	require.Equal(t, 1, status)
-	require.Contains(t, printed, "no kindly app runs: the configuration has no kindly_webhook (HTTP 503)")
+	require.Contains(t, printed, "no kindly app runs: the configuration has no kindly_webhook with an upstream (HTTP 503)")
 
 	nobody := freeAddress(t)
 	status, printed = call(t, nil, nil, "kindly-caddy", "kindly", "status", "--address", nobody)

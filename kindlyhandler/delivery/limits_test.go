@@ -23,7 +23,7 @@ func (r *rig) full(its reply) (first *delivery.Delivery) {
 		r.submit(0, r.inChat("full"))
 	}
 	_, err := r.q.Submit(r.Context(), []*delivery.Delivery{r.inChat("full")}, 5*time.Second)
-	require.ErrorIs(r, err, delivery.ErrFull)
+	require.ErrorIs(r, err, delivery.ErrChatFull)
 	r.upstream.take()
 	return first
 }

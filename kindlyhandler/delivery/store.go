@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,9 +12,10 @@ import (
 // Errors of a [Store]. Whatever else it returns means that the call had no
 // effect, and may have one if it is repeated.
 var (
-	// ErrFull means that the store holds as many deliveries as it may, in all
-	// or of this chat.
-	ErrFull = errors.New("the queue is full")
+	// ErrFull means that the store holds as much as it may, ErrChatFull that it
+	// does of this chat.
+	ErrFull     = errors.New("the queue is full: as much is pending as may be (max_pending)")
+	ErrChatFull = fmt.Errorf("the chat has %d pending deliveries, as many as one may have", MaxPendingPerChat)
 	// ErrDuplicate means that a delivery with the same key is there already.
 	ErrDuplicate = errors.New("the webhook is stored already")
 	// ErrNotFound means that there is no such delivery, or none in a state
@@ -49,8 +51,8 @@ type Store interface {
 	// no two are of one lane.
 	//
 	// It fails with ErrDuplicate if a delivery with the same key is there
-	// whose KeyExpires is still to come, and with ErrFull at a limit. If ctx
-	// ends first, it fails, and nothing is stored.
+	// whose KeyExpires is still to come, and with ErrFull or ErrChatFull at a
+	// limit. If ctx ends first, it fails, and nothing is stored.
 	Put(ctx context.Context, deliveries []*Delivery) error
 
 	// Find returns the deliveries of the webhook whose Key has not expired, in

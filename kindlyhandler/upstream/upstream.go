@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +38,7 @@ type Options struct {
 	// URL takes the tickets, https or http. User and password in it become a
 	// Basic Authorization header.
 	URL string
-	// Method defaults to POST.
+	// Method is POST, PUT or PATCH; default POST.
 	Method string
 	// Timeout of one request, to the end of its answer; default 15 s.
 	Timeout time.Duration
@@ -109,6 +110,11 @@ func ParseURL(s string) (*url.URL, error) {
 	}
 	if u.Host == "" {
 		return nil, errors.New("has no host; write an absolute URL such as https://helpdesk.example.com/tickets")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, errors.New("has no valid port; write one from 1 to 65535, or leave it out")
+		}
 	}
 	return u, nil
 }

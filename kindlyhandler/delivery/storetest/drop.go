@@ -122,7 +122,7 @@ var drops = []test{
 			all = append(all, d)
 		}
 		for _, d := range []*delivery.Delivery{all[0], all[50], all[99]} {
-			require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{b.inChat(zendesk, "chat")}), delivery.ErrFull)
+			require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{b.inChat(zendesk, "chat")}), delivery.ErrChatFull)
 			b.drop(d.ID)
 			b.put(b.inChat(zendesk, "chat"))
 		}

@@ -79,7 +79,7 @@ var puts = []test{
 		for range delivery.MaxPendingPerChat - 1 {
 			b.put(b.inChat(zendesk, "chat"))
 		}
-		require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{b.inChat(zendesk, "chat")}), delivery.ErrFull)
+		require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{b.inChat(zendesk, "chat")}), delivery.ErrChatFull)
 
 		b.put(b.inChat(zendesk, "another chat"))
 		b.put(b.inChat(slack, "chat"))
@@ -87,7 +87,7 @@ var puts = []test{
 
 		b.settle(first, delivery.Dead)
 		b.put(b.inChat(zendesk, "chat"))
-		require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{b.inChat(zendesk, "chat")}), delivery.ErrFull)
+		require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{b.inChat(zendesk, "chat")}), delivery.ErrChatFull)
 	}},
 	{"does not bound what is of no chat", func(b *bench) {
 		for range delivery.MaxPendingPerChat + 5 {
@@ -102,7 +102,7 @@ var puts = []test{
 		for _, order := range [][2]delivery.Lane{{zendesk, slack}, {slack, zendesk}} {
 			one, two := claimed(b.inChat(order[0], "chat")), b.inChat(order[1], "chat")
 			two.Key = one.Key
-			require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{one, two}), delivery.ErrFull)
+			require.ErrorIs(b, b.store.Put(b.Context(), []*delivery.Delivery{one, two}), delivery.ErrChatFull)
 			require.Empty(b, b.find(one.Key), "the key is free")
 			require.Equal(b, delivery.MaxPendingPerChat, b.pending())
 		}

@@ -124,7 +124,7 @@ func (s *Store) place(w *writer, entries []*entry) error {
 	}
 	for _, e := range entries {
 		if x.chats[e.chat] >= delivery.MaxPendingPerChat {
-			return delivery.ErrFull
+			return delivery.ErrChatFull
 		}
 	}
 	for _, e := range entries {

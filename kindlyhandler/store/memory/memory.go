@@ -154,7 +154,7 @@ func (s *Store) room(deliveries []*delivery.Delivery, now time.Time) error {
 			return delivery.ErrDuplicate
 		}
 		if l := s.lanes[d.Lane]; l != nil && d.ChatID != "" && len(l.chats[d.ChatID]) >= delivery.MaxPendingPerChat {
-			return delivery.ErrFull
+			return delivery.ErrChatFull
 		}
 		bytes += (&record{Delivery: *d}).size()
 	}
