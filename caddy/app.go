@@ -2,11 +2,14 @@ package kindly
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,24 +23,61 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// defaultGracePeriod is how long a shutdown waits for attempts under way.
-const defaultGracePeriod = 10 * time.Second
+// The defaults of an [App].
+const (
+	// defaultGracePeriod is how long a shutdown waits for attempts under way.
+	defaultGracePeriod = 10 * time.Second
+
+	defaultRetention     = 24 * time.Hour
+	defaultDeadRetention = 720 * time.Hour
+	defaultMaxPending    = 1_000_000
+)
 
 // App keeps what outlives a request of the kindly_webhook handlers: the queue
-// of deliveries, which goes on over reloads. It needs no configuration.
+// of deliveries. It goes on over reloads, and by default over crashes. It needs
+// no configuration; without one, it opens its store only if a kindly_webhook
+// has an upstream.
+//
+// Deliveries follow the newest configuration with the same names, and wait if
+// it has none such. When another store is configured, those in the old one stay
+// there: the log tells how many there are.
 type App struct {
+	// Where deliveries are kept. Default: `bolt`, in a file of Caddy's data
+	// directory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=kindly.stores inline_key=engine"`
+
+	// How long a delivery is kept when its ticket was delivered: times,
+	// attempts, the ticket's id and link, and the chat's answer; the webhook
+	// and the transcript are dropped at once. While it makes duplicates, a
+	// delivery is kept anyhow. Default: 24 hours.
+	Retention caddy.Duration `json:"retention,omitempty"`
+
+	// How long a dead letter is kept, with all that a retry needs. A day before
+	// the end, the log warns. Default: 720 hours.
+	DeadRetention caddy.Duration `json:"dead_retention,omitempty"`
+
+	// How many deliveries may be pending; beyond that webhooks are refused.
+	// Default: 1000000.
+	MaxPending int `json:"max_pending,omitempty"`
+
 	// How long a shutdown waits for attempts under way, if the http app has no
 	// grace period of its own. Default: 10 seconds.
 	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
 
 	ctx      caddy.Context
 	log      *zap.Logger
+	explicit bool // the configuration names the app
+	engine   Engine
 	webhooks map[string]*Handler // by name
 	twins    []*Handler          // configured like one of webhooks
 
 	runtime  *runtime // nil unless Start took it
+	taken    bool     // it is to be released
 	pop      func()
 	shutdown func() // ends what the runtime has under way
+
+	requests requests
+	ended    atomic.Bool // Cleanup was called
 }
 
 // CaddyModule returns the Caddy module information.
@@ -48,13 +88,66 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision implements [caddy.Provisioner].
+// UnmarshalJSON implements [json.Unmarshaler]. It is not called for an app that
+// only a handler asks for.
+func (a *App) UnmarshalJSON(b []byte) error {
+	type plain App
+	a.explicit = true
+	return caddy.StrictUnmarshalJSON(b, (*plain)(a))
+}
+
+// Provision implements [caddy.Provisioner]. It does not touch the store: the
+// configuration may only be validated, beside a server that runs.
 func (a *App) Provision(ctx caddy.Context) error {
-	if a.GracePeriod < 0 {
-		return fmt.Errorf("kindly: grace_period is negative: write a duration such as 10s")
-	}
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.webhooks = make(map[string]*Handler)
+	if err := a.provision(ctx); err != nil {
+		return fmt.Errorf("kindly: %w", err)
+	}
+	return nil
+}
+
+func (a *App) provision(ctx caddy.Context) error {
+	for _, field := range []struct {
+		name, example string
+		value         caddy.Duration
+	}{
+		{"retention", "24h", a.Retention},
+		{"dead_retention", "720h", a.DeadRetention},
+		{"grace_period", "10s", a.GracePeriod},
+	} {
+		if field.value < 0 {
+			return fmt.Errorf("%s is negative: write a duration such as %s", field.name, field.example)
+		}
+	}
+	if a.MaxPending < 0 {
+		return fmt.Errorf("max_pending is negative: write a whole number such as %d", defaultMaxPending)
+	}
+	return a.loadEngine(ctx)
+}
+
+func (a *App) loadEngine(ctx caddy.Context) error {
+	if a.StoreRaw == nil {
+		a.StoreRaw = json.RawMessage(`{"engine": "bolt"}`)
+	}
+	var store struct {
+		Engine string `json:"engine"`
+	}
+	if err := json.Unmarshal(a.StoreRaw, &store); err != nil || store.Engine == "" {
+		return errors.New("store has no engine: write an object with the engine bolt or memory")
+	}
+	if _, err := caddy.GetModule(stores + "." + store.Engine); err != nil {
+		return fmt.Errorf("store: there is no engine %q: write bolt or memory", store.Engine)
+	}
+	module, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	engine, ok := module.(Engine)
+	if !ok {
+		return fmt.Errorf("store: the module %s is no engine: write bolt or memory", caddy.GetModuleID(module))
+	}
+	a.engine = engine
 	return nil
 }
 
@@ -79,14 +172,18 @@ func (a *App) register(h *Handler) error {
 // Start implements [caddy.App]. It takes the runtime, which the configuration
 // before this one may have left, and makes it deliver by this configuration.
 func (a *App) Start() error {
-	runtime, err := takeRuntime(a.log.Name())
+	if !a.explicit && len(a.webhooks) == 0 {
+		return nil // there will be nothing to store
+	}
+	runtime, err := takeRuntime(a.engine, a.limits(), a.log.Name())
 	if err != nil {
 		return err
 	}
-	a.runtime = runtime
+	a.runtime, a.taken = runtime, true
+	grace := a.gracePeriod()
 	a.shutdown = sync.OnceFunc(func() {
 		// The rest of the time is for requests to be answered.
-		ctx, cancel := context.WithTimeout(context.Background(), a.gracePeriod()*9/10)
+		ctx, cancel := context.WithTimeout(context.Background(), grace*9/10)
 		defer cancel()
 		runtime.dispatcher.Shutdown(ctx)
 	})
@@ -94,9 +191,17 @@ func (a *App) Start() error {
 	for _, h := range a.webhooks {
 		maps.Copy(lanes, h.handler.Lanes())
 	}
-	a.pop = runtime.dispatcher.Push(lanes)
-	a.connect(runtime)
+	a.pop = runtime.push(&settings{lanes, a.limits(), grace})
+	a.enter()
 	return nil
+}
+
+func (a *App) limits() Limits {
+	return Limits{
+		Retention:     cmp.Or(time.Duration(a.Retention), defaultRetention),
+		DeadRetention: cmp.Or(time.Duration(a.DeadRetention), defaultDeadRetention),
+		MaxPending:    cmp.Or(a.MaxPending, defaultMaxPending),
+	}
 }
 
 // Stop implements [caddy.App]. When another configuration takes over, the
@@ -116,40 +221,24 @@ func (a *App) gracePeriod() time.Duration {
 			return time.Duration(server.GracePeriod)
 		}
 	}
-	if a.GracePeriod > 0 {
-		return time.Duration(a.GracePeriod)
-	}
-	return defaultGracePeriod
+	return cmp.Or(time.Duration(a.GracePeriod), defaultGracePeriod)
 }
 
-// Cleanup implements [caddy.CleanerUpper]. It gives back what Start took, and
-// only that: a configuration can be cleaned up that was never started.
+// Cleanup implements [caddy.CleanerUpper]. It gives back what Start took, once,
+// and only that: a configuration can be cleaned up that was never started. It
+// may have requests all the same, which its servers took before another app
+// failed.
 func (a *App) Cleanup() error {
-	if a.runtime == nil {
-		a.giveUp()
+	a.leave()
+	if !a.taken {
 		return nil
 	}
+	a.taken = false
+	if a.runtime.users() == 1 && !caddy.Exiting() {
+		waitForEnded(a.gracePeriod()) // requests that use the runtime still
+	}
 	a.pop()
-	a.runtime = nil
-	return releaseRuntime()
-}
-
-// giveUp leaves requests to the configuration that runs: servers of this one
-// may have taken some before another app failed to start.
-func (a *App) giveUp() {
-	if running := currentRuntime(); running != nil {
-		a.connect(running)
-	}
-}
-
-// connect makes the handlers put their deliveries into the runtime.
-func (a *App) connect(r *runtime) {
-	for _, h := range a.webhooks {
-		h.handler.Connect(r.dispatcher)
-	}
-	for _, h := range a.twins {
-		h.handler.Connect(r.dispatcher)
-	}
+	return a.runtime.release()
 }
 
 // Interface guards

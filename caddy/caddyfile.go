@@ -260,15 +260,7 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "timeout":
 		return timeoutArg(d, &u.Timeout)
 	case "concurrency":
-		var n string
-		if err := oneArg(d, &n, "<n>"); err != nil {
-			return err
-		}
-		var err error
-		if u.Concurrency, err = strconv.Atoi(n); err != nil || u.Concurrency < 1 {
-			return d.Errf("concurrency %q is not a number of requests: write a whole number from 1", n)
-		}
-		return nil
+		return countArg(d, &u.Concurrency, "requests")
 	case "rate":
 		return rateArg(d, &u.Rate)
 	case "transport":
@@ -281,6 +273,9 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 // parseGlobalOption parses the global option. Syntax:
 //
 //	kindly {
+//		store        bolt [<path>]|memory
+//		retention    <delivered> [<dead>]
+//		max_pending  <n>
 //		grace_period <duration>
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -293,16 +288,73 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	app := new(App)
 	for d.NextBlock(0) {
-		switch d.Val() {
-		case "grace_period":
-			if err := timeoutArg(d, &app.GracePeriod); err != nil {
-				return nil, err
-			}
-		default:
-			return nil, unknown(d, "the global option kindly", "grace_period")
+		if err := app.unmarshalOption(d); err != nil {
+			return nil, err
 		}
 	}
 	return httpcaddyfile.App{Name: "kindly", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "store":
+		return a.unmarshalStore(d)
+	case "retention":
+		return a.unmarshalRetention(d)
+	case "max_pending":
+		return countArg(d, &a.MaxPending, "deliveries")
+	case "grace_period":
+		return timeoutArg(d, &a.GracePeriod)
+	default:
+		return unknown(d, "the global option kindly", "store, retention, max_pending, grace_period")
+	}
+}
+
+func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
+	if a.StoreRaw != nil {
+		return twice(d)
+	}
+	const usage = "write `store bolt [<path>]`, or `store memory` for trials"
+	if !d.NextArg() || d.Val() == "" {
+		return d.Err("store has no value: " + usage)
+	}
+	engine := d.Val()
+	if _, err := caddy.GetModule(stores + "." + engine); err != nil {
+		return d.Errf("there is no store %q: %s", engine, usage)
+	}
+	module, err := caddyfile.UnmarshalModule(d, stores+"."+engine)
+	if err != nil {
+		return err
+	}
+	a.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
+	return nil
+}
+
+// storeEnds fails unless nothing follows a store's arguments.
+func storeEnds(d *caddyfile.Dispenser, usage string) error {
+	if d.NextArg() || d.NextBlock(0) {
+		return wrongArgs(d, "store", usage)
+	}
+	return nil
+}
+
+func (a *App) unmarshalRetention(d *caddyfile.Dispenser) (err error) {
+	if a.Retention != 0 {
+		return twice(d)
+	}
+	args := d.RemainingArgs()
+	if len(args) != 1 && len(args) != 2 {
+		return wrongArgs(d, "retention", "<delivered> [<dead>]")
+	}
+	for i, to := range []*caddy.Duration{&a.Retention, &a.DeadRetention}[:len(args)] {
+		if *to, err = parseDuration(d, "retention", args[i]); err != nil {
+			return err
+		}
+		if *to == 0 {
+			return d.Err("retention must be longer than 0")
+		}
+	}
+	return nil
 }
 
 // appendArgs takes one or more values.
@@ -375,6 +427,22 @@ func timeoutArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	}
 	if *to == 0 {
 		return d.Errf("%s must be longer than 0", field)
+	}
+	return nil
+}
+
+// countArg takes a number of things, once.
+func countArg(d *caddyfile.Dispenser, to *int, things string) (err error) {
+	field := d.Val()
+	if *to != 0 {
+		return twice(d)
+	}
+	var n string
+	if err := oneArg(d, &n, "<n>"); err != nil {
+		return err
+	}
+	if *to, err = strconv.Atoi(n); err != nil || *to < 1 {
+		return d.Errf("%s %q is not a number of %s: write a whole number from 1", field, n, things)
 	}
 	return nil
 }

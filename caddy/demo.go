@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -57,6 +59,13 @@ type stage struct {
 }
 
 func demo(cmd *cobra.Command) error {
+	// Not by caddy.TrapSignals, which returns before it is ready: an interrupt
+	// that comes until then is lost where the shell has SIGINT ignored, as it
+	// has for what a script runs in the background.
+	ctx, restore := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, restore) // a second interrupt does not wait for the end
+	defer restore()
+
 	listen, _ := cmd.Flags().GetString("listen")
 	listen, err := freeAddress(listen)
 	if err != nil {
@@ -72,16 +81,25 @@ func demo(cmd *cobra.Command) error {
 	defer s.desk.Close()
 	s.desk.FirstID = 4711
 
+	err = s.perform(ctx, listen)
+	if ctx.Err() != nil {
+		return nil // an interrupt is how a demo ends
+	}
+	return err
+}
+
+// perform runs Caddy, plays, and goes on until ctx ends.
+func (s *stage) perform(ctx context.Context, listen string) error {
 	if err := s.runCaddy(listen); err != nil {
 		return err
 	}
-	caddy.TrapSignals()
-	ctx, cancel := context.WithTimeout(cmd.Context(), 30*time.Second)
+	defer func() { _ = caddy.Stop() }()
+	play, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err := s.play(ctx); err != nil {
+	if err := s.play(play); err != nil {
 		return err
 	}
-	return s.follow(cmd.Context())
+	return s.follow(ctx)
 }
 
 // freeAddress returns a loopback address with a port that is free.
@@ -114,7 +132,13 @@ func (s *stage) runCaddy(listen string) error {
 			return err
 		}
 	}
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(example), map[string]any{"filename": "Caddyfile.example"})
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return err
+	}
+	// A site's address says whom it answers, not where Caddy listens.
+	caddyfile := "{\n\tdefault_bind " + host + "\n}\n" + example
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile.example"})
 	if err != nil {
 		return fmt.Errorf("adapting the example: %w", err)
 	}
@@ -122,6 +146,8 @@ func (s *stage) runCaddy(listen string) error {
 	if err := json.Unmarshal(adapted, &config); err != nil {
 		return fmt.Errorf("decoding the example: %w", err)
 	}
+	// The demo leaves nothing on the disk.
+	config.AppsRaw["kindly"] = json.RawMessage(`{"store": {"engine": "memory"}}`)
 	no := false
 	config.Admin = &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
@@ -200,7 +226,7 @@ func (s *stage) show(ticket *kindlyhandler.Ticket) {
 func (s *stage) follow(ctx context.Context) error {
 	for n := s.desk.Count() + 1; ; n++ {
 		if err := s.desk.Wait(ctx, n); err != nil {
-			return nil //nolint:nilerr // the demo was interrupted
+			return err
 		}
 		ticket := s.desk.Tickets()[n-1]
 		s.say("Ticket %s has arrived.\n", ticket.ID)

@@ -40,8 +40,8 @@ func init() {
 // The same webhook again, within `dedupe`, makes no second ticket and gets the
 // first one's answer. Deliveries of one chat keep their order.
 //
-// Deliveries are kept in memory: they survive a reload of the configuration,
-// but not the process.
+// Deliveries are kept in the store of the app `kindly`, by default a file: what
+// was accepted survives a reload of the configuration, a stop and a crash.
 //
 // Without an upstream, this is a middleware: it verifies the webhook, replaces
 // the request's body by the ticket, sets the placeholders below and calls the
@@ -268,7 +268,7 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP implements [caddyhttp.MiddlewareHandler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if r.URL.Query().Has("verify_token") {
+	if r.URL.RawQuery != "" && r.URL.Query().Has("verify_token") {
 		// Keep the token, which is in the URL, out of the access log.
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
@@ -281,6 +281,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		replacer.Map(func(name string) (any, bool) { return prepared.Placeholder(name) })
 		return next.ServeHTTP(w, r)
 	}
+	defer h.app.admit()()
 	return httpError(h.handler.Serve(w, r))
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func (*sibling) Stop() error { return nil }
 type lifecycle struct {
 	t       *testing.T
 	address string
-	storage string
+	dir     string // for all its data
 	kindly  *kindlytest.Kindly
 	desk    *kindlytest.HelpDesk
 }
@@ -63,7 +64,8 @@ func newLifecycle(t *testing.T) *lifecycle {
 		// It notices some seconds later that the lock is gone.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 	}
-	l := &lifecycle{t: t, storage: t.TempDir(), kindly: kindlytest.NewKindly(), desk: kindlytest.NewHelpDesk()}
+	l := &lifecycle{t: t, dir: t.TempDir(), kindly: kindlytest.NewKindly(), desk: kindlytest.NewHelpDesk()}
+	t.Setenv("XDG_DATA_HOME", l.dir)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l.address = listener.Addr().String()
@@ -79,9 +81,10 @@ func newLifecycle(t *testing.T) *lifecycle {
 	return l
 }
 
-// site returns a Caddyfile with a site of some directives.
-func (l *lifecycle) site(directives string) string {
-	return "{\n\tadmin off\n\tpersist_config off\n\tstorage file_system " + l.storage + "\n\tlog {\n\t\toutput discard\n\t}\n}\n" +
+// site returns a Caddyfile with a site of some directives, and global options.
+func (l *lifecycle) site(directives string, options ...string) string {
+	return "{\n\tadmin off\n\tpersist_config off\n\tstorage file_system " + l.dir + "\n" +
+		"\tlog {\n\t\toutput file " + l.dir + "/log {\n\t\t\troll_disabled\n\t\t}\n\t}\n" + strings.Join(options, "") + "}\n" +
 		"http://" + l.address + " {\n" + directives + "\n\tmetrics /metrics\n}\n"
 }
 
@@ -102,6 +105,15 @@ func (l *lifecycle) config(caddyfile string) []byte {
 	adapted, err = json.Marshal(config)
 	require.NoError(l.t, err)
 	return adapted
+}
+
+// fail loads a configuration that does not start, and returns why.
+func (l *lifecycle) fail(caddyfile string) error {
+	l.t.Helper()
+	err := caddy.Load(l.config(caddyfile), true)
+	require.Error(l.t, err)
+	l.closeIdle()
+	return err
 }
 
 func (l *lifecycle) load(caddyfile string) {
@@ -131,7 +143,7 @@ func (l *lifecycle) context() context.Context {
 
 // send sends the webhook of a chat, which must be accepted. It tries again
 // where Caddy resets a connection because it closes a server's listener.
-func (l *lifecycle) send(name, chatID string) {
+func (l *lifecycle) send(name, chatID string) (answer string) {
 	l.t.Helper()
 	ctx := l.context()
 	for {
@@ -141,7 +153,7 @@ func (l *lifecycle) send(name, chatID string) {
 		}
 		require.NoError(l.t, err)
 		require.Equal(l.t, http.StatusOK, response.Status)
-		return
+		return string(response.Body)
 	}
 }
 
@@ -163,17 +175,27 @@ func (l *lifecycle) metric(name string) int {
 	return value
 }
 
+// hasRuntime tells whether anything has a store open, or says so.
 func hasRuntime() bool {
-	_, exists := runtimes.References(inMemory)
-	return exists
+	open := currentRuntime() != nil
+	runtimes.Range(func(any, any) bool {
+		open = true
+		return false
+	})
+	return open
 }
 
-// requireOneUser fails unless exactly one configuration has the runtime.
+// requireOneUser fails unless there is one runtime, of one configuration.
 func requireOneUser(t *testing.T) {
 	t.Helper()
-	users, exists := runtimes.References(inMemory)
-	require.True(t, exists)
-	require.Equal(t, 1, users)
+	all := 0
+	runtimes.Range(func(any, any) bool {
+		all++
+		return true
+	})
+	require.Equal(t, 1, all)
+	require.NotNil(t, currentRuntime())
+	require.Equal(t, 1, currentRuntime().users())
 }
 
 func TestValidateTouchesNothing(t *testing.T) {
@@ -181,10 +203,13 @@ func TestValidateTouchesNothing(t *testing.T) {
 	good := l.site(l.webhook("shop", l.desk.URL))
 	require.NoError(t, l.validate(good))
 	require.False(t, hasRuntime())
+	require.NoFileExists(t, l.deliveries())
 
 	l.load(good)
 	requireOneUser(t)
 	require.NoError(t, l.validate(l.site(l.webhook("other", l.desk.URL))))
+	require.NoError(t, l.validate(l.site(l.webhook("other", l.desk.URL), options("store bolt "+l.file("other.db")))))
+	require.NoFileExists(t, l.file("other.db"))
 	require.Error(t, l.validate(l.site(l.webhook("-", l.desk.URL))))
 	requireOneUser(t)
 	l.send("shop", "chat-1")
@@ -214,9 +239,8 @@ func TestFailedReload(t *testing.T) {
 	siblingFails.Store(true)
 	defer siblingFails.Store(false)
 	for i := range 10 {
-		err := caddy.Load(l.config(l.site(l.webhook("shop", other.URL)+l.webhook("more", other.URL))), true)
+		err := l.fail(l.site(l.webhook("shop", other.URL) + l.webhook("more", other.URL)))
 		require.ErrorContains(t, err, "the sibling does not start")
-		l.closeIdle()
 		requireOneUser(t)
 		l.send("shop", fmt.Sprintf("chat-%d", i))
 		require.NoError(t, l.desk.Wait(l.context(), i+1))

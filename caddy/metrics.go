@@ -31,6 +31,12 @@ var (
 		Name:      "transcripts_missing_total",
 		Help:      "Tickets that went out without the chat's transcript because it could not be had.",
 	}, []string{"name"})
+	leftBehindTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "kindly",
+		Name:      "left_behind_total",
+		Help:      "Pending deliveries and dead letters in stores that a reload has taken out of the configuration.",
+	}, []string{"name", "upstream"})
 )
 
 // observer counts for one webhook.
@@ -44,7 +50,7 @@ type observer struct {
 // an observer for the webhook.
 func observe(ctx caddy.Context, name string) kindlyhandler.Observer {
 	registry := ctx.GetMetricsRegistry()
-	for _, collector := range []prometheus.Collector{webhooksTotal, signaturesTotal, transcriptsMissingTotal} {
+	for _, collector := range []prometheus.Collector{webhooksTotal, signaturesTotal, transcriptsMissingTotal, leftBehindTotal} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			ctx.Logger().Error("cannot register metrics: " + err.Error())

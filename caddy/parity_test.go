@@ -19,7 +19,10 @@ import (
 )
 
 // configured are the structs of the JSON configuration.
-var configured = []any{kindly.App{}, kindly.Handler{}, kindly.Transcript{}, kindly.Upstream{}, kindly.Retry{}}
+var configured = []any{
+	kindly.App{}, kindly.BoltStore{}, kindly.MemoryStore{},
+	kindly.Handler{}, kindly.Transcript{}, kindly.Upstream{}, kindly.Retry{},
+}
 
 var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
 
@@ -52,6 +55,7 @@ func TestJSONParity(t *testing.T) {
 		apps := config.(map[string]any)["apps"].(map[string]any)
 		if app, ok := apps["kindly"]; ok {
 			keysOf(app, "App", reached)
+			keysOf(app.(map[string]any)["store"], "BoltStore", reached)
 		}
 		handler := findHandler(apps["http"])
 		require.NotNil(t, handler)
@@ -112,7 +116,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	for _, optional := range []string{
-		"App.GracePeriod", "Handler.Name", "Handler.MaxBody", "Handler.Dedupe", "Handler.Events", "Handler.RespondWithin",
+		"App.StoreRaw", "App.Retention", "App.DeadRetention", "App.MaxPending", "App.GracePeriod", "BoltStore.Path", "Handler.Name", "Handler.MaxBody", "Handler.Dedupe", "Handler.Events", "Handler.RespondWithin",
 		"Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
@@ -129,7 +133,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "handler.go", "retry.go"} {
+	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "retry.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

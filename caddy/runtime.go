@@ -3,30 +3,65 @@ package kindly
 import (
 	"context"
 	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
-	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/memory"
 )
 
-// runtime is what configurations share: it lives from the first one that
-// starts to the end of the last one.
-type runtime struct{ dispatcher *delivery.Dispatcher }
+// runtime is what configurations with the same store share: it lives from the
+// first one that starts to the end of the last one.
+type runtime struct {
+	key        runtimeKey
+	store      Store
+	dispatcher *delivery.Dispatcher
 
-// runtimes are kept by what they have for themselves alone: their store.
+	mu       sync.Mutex
+	settings []*settings // of its configurations; the last one holds
+	grace    time.Duration
+}
+
+// settings are what a configuration says of the runtime.
+type settings struct {
+	lanes  map[delivery.Lane]delivery.Definition
+	limits Limits
+	// grace is how long attempts under way may take when the runtime ends.
+	grace time.Duration
+}
+
+// runtimeKey is what a runtime has for itself alone: its store.
+type runtimeKey struct{ engine, location string }
+
+func (k runtimeKey) String() string {
+	return strings.TrimSpace(strings.TrimPrefix(k.engine, stores+".") + " " + k.location)
+}
+
 var runtimes = caddy.NewUsagePool()
 
-// inMemory is the key of the store in memory, of which there is one.
-const inMemory = "memory"
-
-func takeRuntime(name string) (*runtime, error) {
-	value, _, err := runtimes.LoadOrNew(inMemory, func() (caddy.Destructor, error) {
+// takeRuntime returns the runtime of a store, which configurations that run may
+// have opened. The caller has to release it.
+func takeRuntime(engine Engine, limits Limits, name string) (*runtime, error) {
+	location, err := engine.Locate()
+	if err != nil {
+		return nil, err
+	}
+	key := runtimeKey{caddy.GetModuleID(engine), location}
+	value, _, err := runtimes.LoadOrNew(key, func() (caddy.Destructor, error) {
 		log := zap.New(currentLog{}).Named(name)
-		store := lossy{memory.New(memory.Options{}), log}
-		return &runtime{delivery.NewDispatcher(store, delivery.WithLogger(log), delivery.RefuseWhileStopping())}, nil
+		store, err := engine.Open(location, limits, log)
+		if err != nil {
+			return nil, err
+		}
+		options := []delivery.Option{delivery.WithLogger(log)}
+		if !engine.Durable() {
+			options = append(options, delivery.RefuseWhileStopping())
+		}
+		last := leaving{Store: store, key: key, durable: engine.Durable(), log: log}
+		return &runtime{key: key, store: store, dispatcher: delivery.NewDispatcher(last, options...)}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -34,65 +69,49 @@ func takeRuntime(name string) (*runtime, error) {
 	return value.(*runtime), nil
 }
 
-// currentRuntime returns the runtime of the configuration that runs, nil if
-// none does.
-func currentRuntime() (current *runtime) {
-	runtimes.Range(func(_, value any) bool {
-		current = value.(*runtime)
-		return false
-	})
-	return current
+// users returns how many configurations have the runtime.
+func (r *runtime) users() int {
+	n, _ := runtimes.References(r.key)
+	return n
 }
 
-func releaseRuntime() error {
-	_, err := runtimes.Delete(inMemory)
+func (r *runtime) release() error {
+	_, err := runtimes.Delete(r.key)
 	return err
 }
 
-// Destruct implements [caddy.Destructor].
-func (r *runtime) Destruct() error { return r.dispatcher.Close() }
-
-// lossy is a store whose end is that of all that is in it.
-type lossy struct {
-	delivery.Store
-	log *zap.Logger
+// Destruct implements [caddy.Destructor]. Attempts under way get their time,
+// and requests that wait for them their answers.
+func (r *runtime) Destruct() error {
+	ctx, cancel := context.WithTimeout(context.Background(), r.grace)
+	defer cancel()
+	r.dispatcher.Shutdown(ctx)
+	return r.dispatcher.Close()
 }
 
-// Close implements [delivery.Store]. Nothing uses the store any more.
-func (l lossy) Close() error {
-	pending := 0
-	counts, _ := l.Count(context.Background()) // for the log only
-	for _, c := range counts {
-		pending += c.Pending
+// push makes the settings hold, in place of all pushed before. The function
+// takes them back; what was pushed last of the rest holds then.
+func (r *runtime) push(s *settings) (pop func()) {
+	popLanes := r.dispatcher.Push(s.lanes)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settings = append(r.settings, s)
+	r.apply()
+	return sync.OnceFunc(func() {
+		popLanes()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.settings = slices.DeleteFunc(r.settings, func(other *settings) bool { return other == s })
+		r.apply()
+	})
+}
+
+// apply makes the newest settings hold; without any, the last ones still do.
+// r.mu is held.
+func (r *runtime) apply() {
+	if n := len(r.settings); n > 0 {
+		newest := r.settings[n-1]
+		r.store.SetLimits(newest.limits)
+		r.grace = newest.grace
 	}
-	if pending > 0 {
-		l.log.Error("deliveries are lost: they were kept in memory, and nothing runs that could deliver them", zap.Int("pending", pending))
-	}
-	return l.Store.Close()
 }
-
-// currentLog logs where the configuration of the moment says. The logger of a
-// configuration ends with it, and the runtime goes on.
-type currentLog struct{ fields []zapcore.Field }
-
-// Enabled implements [zapcore.Core].
-func (currentLog) Enabled(level zapcore.Level) bool { return caddy.Log().Core().Enabled(level) }
-
-// With implements [zapcore.Core].
-func (c currentLog) With(fields []zapcore.Field) zapcore.Core {
-	return currentLog{append(slices.Clip(c.fields), fields...)}
-}
-
-// Check implements [zapcore.Core]. It leaves the writing to the core of the
-// moment.
-func (c currentLog) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	return caddy.Log().Core().With(c.fields).Check(e, ce)
-}
-
-// Write implements [zapcore.Core].
-func (c currentLog) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	return caddy.Log().Core().With(c.fields).Write(e, fields)
-}
-
-// Sync implements [zapcore.Core].
-func (currentLog) Sync() error { return caddy.Log().Sync() }

@@ -176,8 +176,8 @@ func TestWrongElsewhere(t *testing.T) {
 			"wrong arguments of kindly_webhook: write `kindly_webhook [<matcher>] [<name>] { … }`, with a matcher that begins with / or @, at Caddyfile:2",
 		},
 		"unknown global option": {
-			"{\n\tkindly {\n\t\tstore bolt\n\t}\n}\n",
-			`unknown subdirective "store": the global option kindly has grace_period, at Caddyfile:3`,
+			"{\n\tkindly {\n\t\ttracing\n\t}\n}\n",
+			`unknown subdirective "tracing": the global option kindly has store, retention, max_pending, grace_period, at Caddyfile:3`,
 		},
 		"global option with an argument": {
 			"{\n\tkindly on\n}\n",
@@ -260,6 +260,40 @@ func TestWrongConfiguration(t *testing.T) {
 	}
 }
 
+// TestWrongOptions has what is wrong in the global option's block, which begins
+// at line 3.
+func TestWrongOptions(t *testing.T) {
+	const usage = ": write `store bolt [<path>]`, or `store memory` for trials, at Caddyfile:3"
+	for name, c := range map[string]struct{ option, want string }{
+		"store of nothing":         {"store", "store has no value" + usage},
+		"store of an empty name":   {`store ""`, "store has no value" + usage},
+		"unknown store":            {"store postgres dsn", `there is no store "postgres"` + usage},
+		"two stores":               {"store memory; store memory", "store is there twice, at Caddyfile:4"},
+		"memory with a path":       {"store memory /a", "wrong arguments of store: write `store memory`, at Caddyfile:3"},
+		"memory with a block":      {"store memory {; a; }", "wrong arguments of store: write `store memory`, at Caddyfile:4"},
+		"bolt with two paths":      {"store bolt /a /b", "wrong arguments of store: write `store bolt [<path>]`, at Caddyfile:3"},
+		"bolt with an empty path":  {`store bolt ""`, "the path of store bolt is empty: write `store bolt <path>`, or `store bolt` for the default, at Caddyfile:3"},
+		"bolt with a block":        {"store bolt {; path /a; }", "wrong arguments of store: write `store bolt [<path>]`, at Caddyfile:4"},
+		"path in no variable":      {"store bolt {env.KINDLY_TEST_UNSET}/a", "kindly: store: loading module 'bolt': provision kindly.stores.bolt: path: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"path with braces":         {"store bolt /{a}", `kindly: store: loading module 'bolt': provision kindly.stores.bolt: path has braces that are no placeholder: write a literal brace as \{`},
+		"no retention":             {"retention", "wrong arguments of retention: write `retention <delivered> [<dead>]`, at Caddyfile:3"},
+		"three retentions":         {"retention 1h 2h 3h", "wrong arguments of retention: write `retention <delivered> [<dead>]`, at Caddyfile:3"},
+		"retention twice":          {"retention 1h; retention 2h", "retention is there twice, at Caddyfile:4"},
+		"retention without a unit": {"retention 24", `retention "24" is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h, at Caddyfile:3`},
+		"negative retention":       {"retention 24h -1h", `retention "-1h" is not a duration: write a number and a unit, such as 500ms, 5s, 10m or 24h, at Caddyfile:3`},
+		"retention of nothing":     {"retention 24h 0", "retention must be longer than 0, at Caddyfile:3"},
+		"no max_pending":           {"max_pending", "max_pending has no value: write `max_pending <n>`, at Caddyfile:3"},
+		"two max_pendings":         {"max_pending 1 2", "wrong arguments of max_pending: write `max_pending <n>`, at Caddyfile:3"},
+		"max_pending twice":        {"max_pending 1; max_pending 2", "max_pending is there twice, at Caddyfile:4"},
+		"max_pending of nothing":   {"max_pending 0", `max_pending "0" is not a number of deliveries: write a whole number from 1, at Caddyfile:3`},
+		"max_pending in words":     {"max_pending 1M", `max_pending "1M" is not a number of deliveries: write a whole number from 1, at Caddyfile:3`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			requireWrong(t, "{\n\tkindly {\n"+strings.ReplaceAll(c.option, "; ", "\n")+"\n\t}\n}\n", c.want)
+		})
+	}
+}
+
 func TestWrongName(t *testing.T) {
 	for _, name := range []string{"-shop", `"my shop"`, "shop/1", strings.Repeat("a", 64), "ø"} {
 		caddyfile := "http://localhost:8080 {\n\tkindly_webhook /kindly " + name + " {\n\t\tsecret s\n\t\ttranscript off\n\t\tupstream https://helpdesk.example.com\n\t}\n}\n"
@@ -299,6 +333,18 @@ func TestWrongJSON(t *testing.T) {
 			require.NotContains(t, err.Error(), theSecret)
 		})
 	}
-	err := caddy.Validate(quiet(t, []byte(`{"apps": {"kindly": {"grace_period": -1}}}`)))
-	require.ErrorContains(t, err, "kindly: grace_period is negative: write a duration such as 10s")
+	for app, want := range map[string]string{
+		`{"grace_period": -1}`:                  "kindly: grace_period is negative: write a duration such as 10s",
+		`{"retention": -1}`:                     "kindly: retention is negative: write a duration such as 24h",
+		`{"dead_retention": -1}`:                "kindly: dead_retention is negative: write a duration such as 720h",
+		`{"max_pending": -1}`:                   "kindly: max_pending is negative: write a whole number such as 1000000",
+		`{"retentions": 1}`:                     `unknown field "retentions"`,
+		`{"store": {}}`:                         "kindly: store has no engine: write an object with the engine bolt or memory",
+		`{"store": "bolt"}`:                     "kindly: store has no engine: write an object with the engine bolt or memory",
+		`{"store": {"engine": "none"}}`:         `kindly: store: there is no engine "none": write bolt or memory`,
+		`{"store": {"engine": "bolt", "a": 1}}`: `unknown field "a"`,
+	} {
+		err := caddy.Validate(quiet(t, []byte(`{"apps": {"kindly": `+app+`}}`)))
+		require.ErrorContains(t, err, want)
+	}
 }

@@ -172,7 +172,7 @@ func labels(v gjson.Result) []string {
 	if !v.IsArray() {
 		return nil
 	}
-	names := []string{}
+	names := make([]string, 0, 4)
 	v.ForEach(func(_, label gjson.Result) bool {
 		name := loose.Text(label)
 		if label.IsObject() {

@@ -44,7 +44,7 @@ type Handler struct {
 
 // Connect makes the handler put its deliveries into d, which must know its
 // [Handler.Lanes]. Webhooks that come before wait for it, as long as their
-// answers may.
+// answers may. It can be connected to another one before the first is closed.
 func (h *Handler) Connect(d *delivery.Dispatcher) {
 	h.dispatcher.Store(d)
 	h.connect.Do(func() { close(h.connected) })
@@ -160,7 +160,11 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 	}
 	// For one attempt only: what is read from an event is not safe to share.
 	deliveries[0].Memo = &memo{event: e}
-	return dispatcher.Submit(ctx, deliveries, wait)
+	receipt, err := dispatcher.Submit(ctx, deliveries, wait)
+	if next := h.dispatcher.Load(); errors.Is(err, delivery.ErrClosed) && next != dispatcher {
+		return next.Submit(ctx, deliveries, wait) // connected since
+	}
+	return receipt, err
 }
 
 var (

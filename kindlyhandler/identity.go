@@ -1,10 +1,13 @@
 package kindlyhandler
 
 import (
+	"cmp"
 	"net/mail"
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/loose"
 )
 
 // Customer is the person in the chat, as far as the chat tells. Unless
@@ -18,37 +21,53 @@ type Customer struct {
 }
 
 // identify reads the customer from the webhook's context, and what is not
-// there from the transcript's. An e-mail address only counts if it is one:
-// the visitor typed it.
+// there from the transcript's.
 func identify(e *event, t *transcript) Customer {
-	contexts := [2]gjson.Result{e.context}
+	var c claims
+	c.complete(e.context)
 	if t != nil {
-		contexts[1] = t.context
+		c.complete(t.context)
 	}
-	name := oneLine(first(contexts[:], anything, "name"), maxName)
-	email := first(contexts[:], isAddress, "email", "takeover_email")
-	phone := oneLine(first(contexts[:], anything, "phone"), maxName)
-	return Customer{ID: nonEmpty(&e.userID), Name: nonEmpty(&name), Email: nonEmpty(&email), Phone: nonEmpty(&phone)}
+	name, phone := oneLine(c.name, maxName), oneLine(c.phone, maxName)
+	return Customer{ID: nonEmpty(&e.userID), Name: nonEmpty(&name), Email: nonEmpty(&c.email), Phone: nonEmpty(&phone)}
 }
 
-// first returns the first acceptable value of any of the keys, in the order
-// of contexts, then keys.
-func first(contexts []gjson.Result, acceptable func(string) bool, keys ...string) string {
-	for _, context := range contexts {
-		for _, key := range keys {
-			if s := strings.TrimSpace(textOf(context, key)); s != "" && acceptable(s) {
-				return s
-			}
+// claims are what a chat says about its user.
+type claims struct{ name, email, phone string }
+
+// complete takes from a chat's context what is not known yet. An e-mail
+// address only counts if it is one: the visitor typed it.
+func (c *claims) complete(context gjson.Result) {
+	if !context.IsObject() {
+		return
+	}
+	var name, email, takeover, phone string
+	context.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "name":
+			name = claimed(v)
+		case "email":
+			email = claimed(v)
+		case "takeover_email":
+			takeover = claimed(v)
+		case "phone":
+			phone = claimed(v)
+		}
+		return true
+	})
+	c.name, c.phone = cmp.Or(c.name, name), cmp.Or(c.phone, phone)
+	for _, address := range [...]string{email, takeover} {
+		if c.email == "" && isAddress(address) {
+			c.email = address
 		}
 	}
-	return ""
 }
 
-func anything(string) bool { return true }
+func claimed(v gjson.Result) string { return strings.TrimSpace(loose.Text(v)) }
 
 // isAddress tells whether s is a bare e-mail address.
 func isAddress(s string) bool {
-	if len(s) > 254 { // RFC 5321, by erratum 1690 to RFC 3696
+	if s == "" || len(s) > 254 { // RFC 5321, by erratum 1690 to RFC 3696
 		return false
 	}
 	a, err := mail.ParseAddress(s)

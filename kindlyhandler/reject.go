@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,20 +25,23 @@ type Error struct {
 
 func (e *Error) Error() string { return errRefused.Error() }
 
-// reason is why a request was refused, as logs and metrics call it.
+// reason is why a request was refused, as metrics call it. Logs, where that is
+// clear from the line, leave the prefix out.
 type reason string
 
+const refusedPrefix = "refused_"
+
 const (
-	reasonMethod     reason = "method"
-	reasonToken      reason = "verify_token"
-	reasonChallenge  reason = "challenge"
-	reasonSignature  reason = "signature"
-	reasonTooLarge   reason = "too_large"
-	reasonIncomplete reason = "incomplete"
-	reasonEncoding   reason = "encoding"
-	reasonEvent      reason = "event"
-	reasonBusy       reason = "busy"
-	reasonStore      reason = "store"
+	reasonMethod     reason = refusedPrefix + "method"
+	reasonToken      reason = refusedPrefix + "verify_token"
+	reasonChallenge  reason = refusedPrefix + "challenge"
+	reasonSignature  reason = refusedPrefix + "signature"
+	reasonTooLarge   reason = refusedPrefix + "too_large"
+	reasonIncomplete reason = refusedPrefix + "incomplete"
+	reasonEncoding   reason = refusedPrefix + "encoding"
+	reasonEvent      reason = refusedPrefix + "event"
+	reasonBusy       reason = refusedPrefix + "busy"
+	reasonStore      reason = refusedPrefix + "store"
 )
 
 // retryAfterSeconds is what a caller is told to wait when there is no room.
@@ -55,12 +59,12 @@ func (h *Handler) refused(w http.ResponseWriter, r *http.Request, e *Error) *Err
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
 	}
-	h.observer.Webhook("", "refused_"+string(e.reason))
+	h.observer.Webhook("", string(e.reason))
 	if more, ok := h.complaints.allow(e.reason, time.Now()); ok {
 		h.log.Warn("webhook refused",
 			zap.String("webhook", h.name),
 			zap.String("remote_addr", r.RemoteAddr),
-			zap.String("reason", string(e.reason)),
+			zap.String("reason", strings.TrimPrefix(string(e.reason), refusedPrefix)),
 			zap.Int("status", e.Status),
 			zap.NamedError("error", e.err),
 			zap.Int("not_logged", more))

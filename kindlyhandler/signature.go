@@ -69,13 +69,19 @@ func parseSignature(header http.Header) (digest, error) {
 // verifier checks signatures against one or more secrets. Several secrets are
 // valid at once while they are being rotated.
 type verifier struct {
-	macs []*sync.Pool // of hash.Hash, one pool per secret
+	macs []*sync.Pool // of *mac, one pool per secret
+}
+
+// mac computes signatures by one secret.
+type mac struct {
+	hash hash.Hash
+	sum  digest
 }
 
 func newVerifier(secrets []string) *verifier {
 	v := &verifier{macs: make([]*sync.Pool, len(secrets))}
 	for i, secret := range secrets {
-		v.macs[i] = &sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(secret)) }}
+		v.macs[i] = &sync.Pool{New: func() any { return &mac{hash: hmac.New(sha256.New, []byte(secret))} }}
 	}
 	return v
 }
@@ -86,15 +92,14 @@ func newVerifier(secrets []string) *verifier {
 func (v *verifier) verify(body []byte, want digest) (int, error) {
 	matched := -1
 	for i, pool := range v.macs {
-		mac := pool.Get().(hash.Hash)
-		mac.Reset()
-		mac.Write(body)
-		var sum digest
-		mac.Sum(sum[:0])
-		pool.Put(mac)
-		if hmac.Equal(sum[:], want[:]) && matched < 0 {
+		m := pool.Get().(*mac)
+		m.hash.Reset()
+		m.hash.Write(body)
+		m.hash.Sum(m.sum[:0])
+		if hmac.Equal(m.sum[:], want[:]) && matched < 0 {
 			matched = i
 		}
+		pool.Put(m)
 	}
 	if matched < 0 {
 		return matched, errSignature

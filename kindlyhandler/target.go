@@ -75,7 +75,7 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 		return delivery.Outcome{Verdict: delivery.Transient, Stage: delivery.StageTicket, Err: err}
 	}
 	t.reportMissing(d, missing)
-	return t.upstream.Send(ctx, d.ID, body, t.headers(t.facts(d, m)))
+	return t.upstream.Send(ctx, d.ID, body, t.headers(d, m))
 }
 
 // Prefetch implements [delivery.Prefetcher]: the ticket shows the chat as it
@@ -201,8 +201,13 @@ func (t *target) facts(d *delivery.Delivery, m *memo) *facts {
 	return f
 }
 
-// headers returns the operator's header fields for one request.
-func (t *target) headers(f *facts) http.Header {
+// headers returns the operator's header fields for one request, nil if there
+// are none.
+func (t *target) headers(d *delivery.Delivery, m *memo) http.Header {
+	if len(t.header) == 0 {
+		return nil
+	}
+	f := t.facts(d, m)
 	header := make(http.Header, len(t.header)+4)
 	for _, field := range t.header {
 		header[field.name] = append(header[field.name], strings.Map(printable, field.value.expand(f, verbatim)))

@@ -18,8 +18,12 @@ import (
 // within a version; a field that changes its meaning makes a new one.
 const TicketVersion = 1
 
-// maxSubject is the length of a subject, in runes.
-const maxSubject = 120
+const (
+	// maxSubject is the length of a subject, in runes.
+	maxSubject = 120
+	// subjectSource is the length of what a subject is taken from, in bytes.
+	subjectSource = 16 << 10
+)
 
 // Ticket is what an upstream gets as JSON: the webhook and the chat's
 // transcript as one document, the same whatever dialect Kindly spoke. No field
@@ -210,7 +214,8 @@ func (ticket *Ticket) customerName() string {
 // subject is the message, else the user's first one, else the chat's id.
 func subject(e *event, messages []message) string {
 	if e.dialogue {
-		if s := oneLine(richtext.Render(e.message).Text, maxSubject); s != "" {
+		beginning := e.message[:min(len(e.message), subjectSource)]
+		if s := oneLine(richtext.Render(beginning).Text, maxSubject); s != "" {
 			return s
 		}
 	}
@@ -290,20 +295,21 @@ const sourceless = `{"webhook":null,"chat":null}}` + "\n"
 // encode returns the ticket as JSON. The source goes in as it came: it has
 // been checked, and encoding/json would read it all once more.
 func (ticket *Ticket) encode() ([]byte, error) {
-	bare := *ticket
-	bare.Source = Source{}
 	var out bytes.Buffer
 	out.Grow(ticket.size())
+	source := ticket.Source
+	ticket.Source = Source{}
+	defer func() { ticket.Source = source }()
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(&bare); err != nil {
+	if err := encoder.Encode(ticket); err != nil {
 		return nil, err
 	}
 	out.Truncate(out.Len() - len(sourceless))
 	out.WriteString(`{"webhook":`)
-	out.Write(orNull(ticket.Source.Webhook))
+	out.Write(orNull(source.Webhook))
 	out.WriteString(`,"chat":`)
-	out.Write(orNull(ticket.Source.Chat))
+	out.Write(orNull(source.Chat))
 	out.WriteString(`}}`)
 	return out.Bytes(), nil
 }

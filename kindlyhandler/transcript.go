@@ -41,6 +41,7 @@ type message struct {
 	buttons     string // JSON array
 	attachments string // JSON array
 
+	markup   *richtext.Budget  // of the chat's messages
 	rendered richtext.Rendered // see [message.render]
 	done     bool
 }
@@ -92,17 +93,25 @@ func parseTranscript(b []byte) (*transcript, error) {
 	return t, nil
 }
 
-// usualMessage is the length of most messages as JSON.
-const usualMessage = 240
+const (
+	// usualMessage is the length of most messages as JSON.
+	usualMessage = 240
+	// maxMarkup is how much of a chat is read as HTML, in bytes: thousands of
+	// messages as Kindly's bots write them, and, as a hostile visitor can write
+	// it, less than half a second of CPU. Beyond it, tags are shown as text.
+	maxMarkup = 1 << 20
+)
 
 func parseMessages(v gjson.Result) []message {
 	if !v.IsArray() {
 		return nil
 	}
 	messages := make([]message, 0, 1+len(v.Raw)/usualMessage)
+	markup := richtext.NewBudget(maxMarkup)
 	v.ForEach(func(_, m gjson.Result) bool {
 		if m.IsObject() {
 			messages = append(messages, parseMessage(m))
+			messages[len(messages)-1].markup = markup
 		}
 		return true
 	})
@@ -160,7 +169,7 @@ func senderOf(sender string, fromBot gjson.Result) string {
 // render returns the message's text in the three forms of a ticket.
 func (m *message) render() *richtext.Rendered {
 	if !m.done {
-		m.rendered, m.done = richtext.Render(m.body), true
+		m.rendered, m.done = m.markup.Render(m.body), true
 	}
 	return &m.rendered
 }

@@ -56,12 +56,12 @@ var (
 // only: the URL never comes from a webhook, and redirects are not followed.
 type transcriptAPI struct {
 	base          *url.URL
-	authorization string
+	authorization []string
+	userAgent     []string
 	timeout       time.Duration
 	maxSize       int64
 	transport     http.RoundTripper
 	own           *http.Transport
-	userAgent     string
 }
 
 func newTranscriptAPI(o TranscriptOptions, userAgent string) (*transcriptAPI, error) {
@@ -83,13 +83,13 @@ func newTranscriptAPI(o TranscriptOptions, userAgent string) (*transcriptAPI, er
 	}
 	a := &transcriptAPI{
 		base:          base,
-		authorization: bearer(o.APIKey),
+		authorization: []string{bearer(o.APIKey)},
 		timeout:       o.Timeout,
 		maxSize:       o.MaxSize,
 		transport:     o.Transport,
-		userAgent:     userAgent,
+		userAgent:     []string{userAgent},
 	}
-	if !httpguts.ValidHeaderFieldValue(a.authorization) {
+	if !httpguts.ValidHeaderFieldValue(a.authorization[0]) {
 		return nil, errors.New("api_key has characters that no header can carry, such as a newline")
 	}
 	if a.timeout < 0 || a.maxSize < 0 {
@@ -153,9 +153,9 @@ func (a *transcriptAPI) fetch(ctx context.Context, chatID string, memory *outbou
 		URL:    address,
 		Host:   address.Host,
 		Header: http.Header{
-			"Authorization": {a.authorization},
-			"Accept":        {"application/json"},
-			"User-Agent":    {a.userAgent},
+			"Authorization": a.authorization,
+			"Accept":        jsonType,
+			"User-Agent":    a.userAgent,
 		},
 	}).WithContext(ctx)
 	resp, err := a.transport.RoundTrip(r)

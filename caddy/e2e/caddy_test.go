@@ -30,14 +30,20 @@ const (
 type caddy struct {
 	*process
 	admin string
+	data  string // its data directory
 }
 
 // start runs Caddy with a Caddyfile, whose global options are given apart.
 func start(t *testing.T, options, sites string) *caddy {
 	t.Helper()
-	c := &caddy{admin: freeAddress(t)}
-	env := []string{"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken}
-	c.process = runWithFile(t, env, c.caddyfile(options, sites))
+	return startIn(t, t.TempDir(), options, sites)
+}
+
+// startIn runs Caddy with a data directory, which another one may have left.
+func startIn(t *testing.T, data, options, sites string) *caddy {
+	t.Helper()
+	c := &caddy{admin: freeAddress(t), data: data}
+	c.process = runWithFile(t, c.env(), c.caddyfile(options, sites))
 	c.eventually("the admin API answers", c.answers)
 	t.Cleanup(func() {
 		for _, wrong := range []string{secret, verifyToken, apiKey} {
@@ -48,6 +54,13 @@ func start(t *testing.T, options, sites string) *caddy {
 	})
 	return c
 }
+
+func (c *caddy) env() []string {
+	return []string{"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken, "XDG_DATA_HOME=" + c.data}
+}
+
+// deliveries is the file that has them, by default.
+func (c *caddy) deliveries() string { return filepath.Join(c.data, "caddy", "kindly", "deliveries.db") }
 
 func runWithFile(t *testing.T, env []string, caddyfile string) *process {
 	t.Helper()

@@ -23,6 +23,8 @@ func TestListModules(t *testing.T) {
 	modules := strings.Fields(printed)
 	require.Contains(t, modules, "http.handlers.kindly_webhook")
 	require.Contains(t, modules, "kindly")
+	require.Contains(t, modules, "kindly.stores.bolt")
+	require.Contains(t, modules, "kindly.stores.memory")
 	require.Contains(t, modules, "admin.api.kindly")
 }
 
@@ -106,7 +108,7 @@ func TestSend(t *testing.T) {
 
 	n := s.desk.Count()
 	trust(t, c, strings.Replace(https, "localhost", "127.0.0.1", 1))
-	root := filepath.Join(c.dir(), "data", "caddy", "pki", "authorities", "local", "root.crt")
+	root := filepath.Join(c.data, "caddy", "pki", "authorities", "local", "root.crt")
 	status, printed = send("https://"+https+"/kindly", "--cacert", root)
 	require.Zero(t, status, printed)
 	s.waitTickets(n + 1)
@@ -153,6 +155,7 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 
 	require.Zero(t, p.stop(syscall.SIGINT))
+	require.NoDirExists(t, filepath.Join(p.dir(), "data", "caddy", "kindly"), "it leaves no deliveries")
 	lines := bufio.NewScanner(strings.NewReader(shown))
 	for lines.Scan() {
 		require.NotContains(t, lines.Text(), "\t", "tabs look different everywhere")

@@ -25,6 +25,9 @@ func TestNameGoneAndBack(t *testing.T) {
 	require.NoError(t, c.reload("", site("http://"+address, s.webhook("/kindly other"))))
 	s.desk.Recover()
 	attempts := s.desk.Attempts()
+	waiting := c.list("--state", "pending", "--name", "shop")
+	require.Len(t, waiting, 1)
+	require.Equal(t, key, waiting[0].ID)
 	require.Never(t, func() bool { return s.desk.Attempts() != attempts }, 2*time.Second, 50*time.Millisecond)
 
 	require.NoError(t, c.reload("", site("http://"+address, moved.webhook("/kindly shop"))))

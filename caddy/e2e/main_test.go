@@ -3,11 +3,18 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+)
+
+// How long the long tests are. The README has the command for more.
+var (
+	kills   = flag.Int("kills", 5, "how often TestAccountBalances kills Caddy")
+	reloads = flag.Int("reloads", 20, "how often TestReloadUnderLoad changes the configuration")
 )
 
 // binaries is where TestMain builds to.

@@ -77,7 +77,7 @@ func TestSecrecy(t *testing.T) {
 			c.stop(terminate)
 
 			printed := c.out.String()
-			lines := []string{`"uri":"/kindly"`, "webhook refused", "ticket goes out without the chat's transcript", "upstream paused", "deliveries are lost"}
+			lines := []string{`"uri":"/kindly"`, "webhook refused", "ticket goes out without the chat's transcript", "upstream paused", "deliveries are left behind"}
 			if options != "" {
 				lines = append(lines, `"module":{"name":"kindly"`)
 			}

@@ -12,8 +12,8 @@ import (
 )
 
 // TestStopWhileHelpDeskHangs proves that a stop takes no longer than it may,
-// and that a person who waits in the chat is answered. Caddy stops its apps in
-// any order, hence several times.
+// that a person who waits in the chat is answered, and that the next start
+// delivers. Caddy stops its apps in any order, hence several times.
 func TestStopWhileHelpDeskHangs(t *testing.T) {
 	t.Parallel()
 	const grace = 2 * time.Second
@@ -23,7 +23,8 @@ func TestStopWhileHelpDeskHangs(t *testing.T) {
 			s := newSides(t)
 			s.desk.Fail(kindlytest.Hang())
 			address := freeAddress(t)
-			c := start(t, options, site("http://"+address, s.webhook("/kindly", "respond_within 30s", "reply_pending later")))
+			webhook := site("http://"+address, s.webhook("/kindly", "respond_within 30s", "reply_pending later"))
+			c := start(t, options, webhook)
 			type result struct {
 				kindlytest.Response
 				err error
@@ -42,6 +43,11 @@ func TestStopWhileHelpDeskHangs(t *testing.T) {
 			require.NoError(t, r.err)
 			require.Equal(t, http.StatusOK, r.Status)
 			require.JSONEq(t, `{"reply": "later"}`, string(r.Body))
+
+			key := s.desk.Requests()[0].Header.Get("Idempotency-Key")
+			s.desk.Recover()
+			startIn(t, c.data, options, webhook)
+			require.Equal(t, key, s.waitTickets(1)[0].IdempotencyKey)
 		})
 	}
 }
@@ -58,5 +64,48 @@ func TestStopWaitsForAttempts(t *testing.T) {
 	require.NoError(t, s.desk.WaitAttempts(within(t), 1))
 	require.Zero(t, c.stop(terminate))
 	require.Equal(t, 1, s.desk.Count())
-	require.NotContains(t, c.out.String(), "deliveries are lost")
+	require.NotContains(t, c.out.String(), `"pending"`, "nothing is left")
+}
+
+// TestStopUnderLoad stops Caddy in the middle of many attempts. None is cut
+// off, and what could not begin any more is delivered after the next start.
+func TestStopUnderLoad(t *testing.T) {
+	t.Parallel()
+	s := newSides(t)
+	s.desk.IgnoreIdempotencyKey = true
+	s.desk.Fail(kindlytest.Delay(30 * time.Millisecond))
+	data, address := t.TempDir(), freeAddress(t)
+	webhook := site("http://"+address, s.webhook("/kindly", "respond_within 0"))
+	l := &load{url: "http://" + address + "/kindly", pause: time.Millisecond}
+	c := startIn(t, data, "", webhook)
+	stopLoad := l.start(8, 8)
+	defer stopLoad()
+	for i := range 3 {
+		require.NoError(t, s.desk.Wait(within(t), 100*(i+1)))
+		require.Zero(t, c.stop(terminate))
+		c = startIn(t, data, "", webhook)
+	}
+	stopLoad()
+	require.Empty(t, l.wrong)
+	l.requireBalance(t, s.desk)
+}
+
+// TestAcceptsWhileStopping proves that webhooks which come while Caddy stops
+// already are stored, and go out after the next start.
+func TestAcceptsWhileStopping(t *testing.T) {
+	t.Parallel()
+	for range 3 { // apps stop in no fixed order
+		s := newSides(t)
+		address := freeAddress(t)
+		webhook := site("http://"+address, s.webhook("/kindly"))
+		c := start(t, "shutdown_delay 1s\n\tkindly {\n\t\tgrace_period 2s\n\t}", webhook)
+		s.accepted("http://"+address+"/kindly", kindlytest.DialogueWebhookFor("before"))
+		c.signal(terminate)
+		c.waitFor("shutdown scheduled")
+		response := s.accepted("http://"+address+"/kindly", kindlytest.DialogueWebhookFor("while"))
+		require.NotContains(t, string(response.Body), "Sorry")
+		require.Zero(t, c.stop(terminate))
+		startIn(t, c.data, "", webhook)
+		s.waitTickets(2)
+	}
 }

@@ -21,7 +21,7 @@ func trust(t *testing.T, c *caddy, address string) *tls.Config {
 	t.Helper()
 	config := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}
 	c.eventually("the site has a certificate of the CA", func() bool {
-		root, err := os.ReadFile(filepath.Join(c.dir(), "data", "caddy", "pki", "authorities", "local", "root.crt"))
+		root, err := os.ReadFile(filepath.Join(c.data, "caddy", "pki", "authorities", "local", "root.crt"))
 		if err != nil || !config.RootCAs.AppendCertsFromPEM(root) {
 			return false
 		}

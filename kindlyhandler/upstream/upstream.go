@@ -55,8 +55,8 @@ type Upstream struct {
 	url       *url.URL
 	method    string
 	timeout   time.Duration
-	userAgent string
-	basicAuth string
+	userAgent []string
+	basicAuth []string // none if the URL has no user
 	transport http.RoundTripper
 	own       *http.Transport // nil if the transport is somebody else's
 }
@@ -67,7 +67,10 @@ func New(o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{url: u, method: o.Method, timeout: o.Timeout, userAgent: o.UserAgent, transport: o.Transport}
+	up := &Upstream{url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	if o.UserAgent != "" {
+		up.userAgent = []string{o.UserAgent}
+	}
 	if up.method == "" {
 		up.method = http.MethodPost
 	}
@@ -85,7 +88,7 @@ func New(o Options) (*Upstream, error) {
 		r := http.Request{Header: make(http.Header)}
 		password, _ := user.Password()
 		r.SetBasicAuth(user.Username(), password)
-		up.basicAuth = r.Header.Get("Authorization")
+		up.basicAuth = r.Header["Authorization"]
 		u.User = nil
 	}
 	return up, nil
@@ -156,7 +159,7 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 	if header == nil {
 		header = make(http.Header, 4)
 	}
-	setDefault(header, "Content-Type", "application/json")
+	setDefault(header, "Content-Type", jsonType)
 	setDefault(header, "User-Agent", up.userAgent)
 	setDefault(header, "Authorization", up.basicAuth)
 	header[IdempotencyKey] = []string{id.String()}
@@ -179,8 +182,10 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 }
 
 // setDefault sets a header, given in canonical form, that is not there.
-func setDefault(header http.Header, key, value string) {
-	if len(header[key]) == 0 && value != "" {
-		header[key] = []string{value}
+func setDefault(header http.Header, key string, values []string) {
+	if len(header[key]) == 0 && len(values) > 0 {
+		header[key] = values
 	}
 }
+
+var jsonType = []string{"application/json"}

@@ -54,18 +54,20 @@ func checkText(t require.TestingT, s string) {
 	}
 }
 
+var allowedElements = map[string]bool{
+	"p": true, "br": true, "b": true, "i": true, "u": true, "s": true, "code": true, "pre": true,
+	"ul": true, "ol": true, "li": true, "blockquote": true, "a": true,
+}
+
 func checkHTML(t require.TestingT, r Rendered) {
 	require.Equal(t, policy.Sanitize(r.HTML), r.HTML, "sanitising changes the HTML")
+	require.True(t, isInPolicy(r.HTML), "the HTML has to be sanitised")
 	again := Render(r.HTML)
 	require.Equal(t, r.HTML, again.HTML, "rendering changes the HTML")
 	require.Equal(t, words(r.Text), words(again.Text), "the HTML says something else")
 
-	elements := map[string]bool{
-		"p": true, "br": true, "b": true, "i": true, "u": true, "s": true, "code": true, "pre": true,
-		"ul": true, "ol": true, "li": true, "blockquote": true, "a": true,
-	}
 	root := parseFragment(t, r.HTML)
-	checkElements(t, root, elements)
+	checkElements(t, root, allowedElements)
 
 	// A browser's tree must be the one that was written.
 	var out bytes.Buffer

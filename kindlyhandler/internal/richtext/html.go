@@ -1,28 +1,10 @@
 package richtext
 
 import (
-	"regexp"
 	"strings"
 
-	"github.com/microcosm-cc/bluemonday"
 	"golang.org/x/net/html"
 )
-
-const linkRelation = "nofollow noopener noreferrer"
-
-// policy is what a ticket's HTML may consist of. The writer below keeps to it
-// by itself, so the policy changes nothing; it is there for the day on which
-// the writer has a mistake.
-var policy = func() *bluemonday.Policy {
-	p := bluemonday.NewPolicy()
-	p.AllowElements("p", "br", "b", "strong", "i", "em", "u", "s", "code", "pre", "ul", "ol", "li", "blockquote")
-	p.AllowAttrs("href").OnElements("a")
-	p.AllowAttrs("rel").Matching(regexp.MustCompile("^" + linkRelation + "$")).OnElements("a")
-	p.AllowURLSchemes("http", "https", "mailto", "tel")
-	p.RequireNoFollowOnLinks(true)
-	p.RequireNoReferrerOnLinks(true)
-	return p
-}()
 
 // EscapeHTML returns plain text, such as a name, on one line and as HTML.
 func EscapeHTML(s string) string {

@@ -35,7 +35,7 @@ func Render(message string) Rendered {
 	return Rendered{
 		Text:     writeText(doc),
 		Markdown: writeMarkdown(doc),
-		HTML:     policy.Sanitize(writeHTML(doc)),
+		HTML:     sanitize(writeHTML(doc)),
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 	minFree = 16 << 10
 	// compactPause is how long the store waits after looking, and
 	// compactRetry after a compaction that failed.
-	compactPause = 5 * time.Second
+	compactPause = time.Second
 	compactRetry = 10 * time.Minute
 )
 

@@ -129,3 +129,31 @@ func TestMaxSettled(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found, 1, "what is pending does not count")
 }
+
+func TestSetLimits(t *testing.T) {
+	b := newBench(t, memory.Options{MaxPending: 2, Retention: time.Hour, DeadRetention: 3 * time.Hour})
+	requireKept := func(want bool, d *delivery.Delivery) {
+		t.Helper()
+		b.tidy()
+		_, err := b.Get(t.Context(), d.ID)
+		require.Equal(t, want, err == nil)
+	}
+	older, delivered := b.dead(0), b.put(0)
+	b.settle(delivered, delivery.Delivered)
+	b.time = b.time.Add(2 * time.Hour)
+	requireKept(false, delivered)
+	requireKept(true, older)
+
+	newer := b.dead(0)
+	b.SetLimits(memory.Limits{MaxPending: 1, DeadRetention: 2*time.Hour + time.Second})
+	b.put(0)
+	b.full(0)
+	b.time = b.time.Add(time.Second)
+	requireKept(false, older)
+	requireKept(true, newer)
+
+	b.SetLimits(memory.Limits{})
+	b.put(0)
+	b.time = b.time.Add(time.Hour)
+	requireKept(false, newer)
+}

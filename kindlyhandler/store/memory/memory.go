@@ -17,9 +17,10 @@ import (
 
 // Options of a [Store]. Zero values mean the defaults.
 type Options struct {
-	// Retention is how long delivered and dead deliveries are kept; default
-	// one hour. While a delivery's key makes duplicates, it is kept anyhow.
-	Retention time.Duration
+	// Retention is how long delivered deliveries are kept, DeadRetention the
+	// same of dead letters; both default to one hour. While its key makes
+	// duplicates, a delivery is kept anyhow.
+	Retention, DeadRetention time.Duration
 	// MaxPending bounds the pending deliveries; default 1,000,000.
 	MaxPending int
 	// MaxBytes bounds what pending deliveries hold of webhooks and
@@ -51,10 +52,23 @@ type Store struct {
 	puts    uint64
 }
 
+// Limits are those options that can be changed while the store is in use.
+type Limits struct {
+	Retention, DeadRetention time.Duration
+	MaxPending               int
+}
+
+func (o *Options) limit(l Limits) {
+	o.Retention = cmp.Or(l.Retention, time.Hour)
+	o.DeadRetention = cmp.Or(l.DeadRetention, time.Hour)
+	o.MaxPending = cmp.Or(l.MaxPending, 1_000_000)
+}
+
 // record is a delivery with what the store needs to find and order it.
 type record struct {
 	delivery.Delivery
 	number  uint64 // of its Put
+	settled time.Time
 	expires time.Time
 	revived bool // out of its chat's order
 	index   int  // in the heap that it is in: due or settled
@@ -80,8 +94,7 @@ func (l *lane) held(r *record) bool {
 
 // New returns an empty store.
 func New(options Options) *Store {
-	options.Retention = cmp.Or(options.Retention, time.Hour)
-	options.MaxPending = cmp.Or(options.MaxPending, 1_000_000)
+	options.limit(Limits{options.Retention, options.DeadRetention, options.MaxPending})
 	options.MaxBytes = cmp.Or(options.MaxBytes, 256<<20)
 	options.MaxSettled = cmp.Or(options.MaxSettled, 250_000)
 	if options.Now == nil {
@@ -275,12 +288,34 @@ func (s *Store) dequeue(l *lane, r *record) bool {
 // settle starts the time for which a record is kept.
 func (s *Store) settle(l *lane, r *record) {
 	l.counts[r.State]++
-	r.expires = s.options.Now().Add(s.options.Retention)
-	if r.KeyExpires.After(r.expires) {
-		r.expires = r.KeyExpires
-	}
+	r.settled = s.options.Now()
+	r.expires = s.expiry(r)
 	heap.Push(&s.settled, r)
 	s.kept += r.size()
+}
+
+// expiry is when a settled record is forgotten.
+func (s *Store) expiry(r *record) time.Time {
+	retention := s.options.Retention
+	if r.State == delivery.Dead {
+		retention = s.options.DeadRetention
+	}
+	at := r.settled.Add(retention)
+	if r.KeyExpires.After(at) {
+		return r.KeyExpires
+	}
+	return at
+}
+
+// SetLimits changes the limits from now on; zero values mean the defaults.
+func (s *Store) SetLimits(l Limits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.limit(l)
+	for _, r := range s.settled {
+		r.expires = s.expiry(r)
+	}
+	heap.Init(&s.settled)
 }
 
 // Revive implements [delivery.Store].

@@ -22,7 +22,7 @@ func TestRetention(t *testing.T) {
 		{"longer, for its key", time.Minute, 2 * time.Hour, 2 * time.Hour},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBench(t, memory.Options{Retention: test.retention})
+			b := newBench(t, memory.Options{DeadRetention: test.retention})
 			d := b.new(1)
 			d.KeyExpires = b.time.Add(test.window)
 			require.NoError(t, b.Put(t.Context(), []*delivery.Delivery{d}))

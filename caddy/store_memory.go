@@ -1,0 +1,58 @@
+package kindly
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/memory"
+)
+
+func init() {
+	caddy.RegisterModule(MemoryStore{})
+}
+
+// MemoryStore keeps deliveries in memory, for trials and tests: they survive a
+// reload of the configuration, but not the process. It holds at most 256 MiB of
+// pending webhooks, and 250,000 settled deliveries.
+type MemoryStore struct{}
+
+// CaddyModule returns the Caddy module information.
+func (MemoryStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  stores + ".memory",
+		New: func() caddy.Module { return new(MemoryStore) },
+	}
+}
+
+// UnmarshalCaddyfile implements [caddyfile.Unmarshaler]. Syntax:
+//
+//	memory
+func (*MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the engine's name
+	return storeEnds(d, "memory")
+}
+
+// Locate implements [Engine]: a process has one memory.
+func (*MemoryStore) Locate() (string, error) { return "", nil }
+
+// Open implements [Engine].
+func (*MemoryStore) Open(_ string, limits Limits, _ *zap.Logger) (Store, error) {
+	store := memoryStore{memory.New(memory.Options{})}
+	store.SetLimits(limits)
+	return store, nil
+}
+
+// Durable implements [Engine].
+func (*MemoryStore) Durable() bool { return false }
+
+type memoryStore struct{ *memory.Store }
+
+// SetLimits implements [Store].
+func (s memoryStore) SetLimits(l Limits) { s.Store.SetLimits(memory.Limits(l)) }
+
+// Interface guards
+var (
+	_ Engine                = (*MemoryStore)(nil)
+	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
+)
