@@ -103,6 +103,9 @@ type UpstreamOptions struct {
 	Concurrency int
 	// Rate bounds the requests in a time; by default nothing does.
 	Rate delivery.Rate
+	// Mapping says what a ticket becomes, and how answers are read. Without it,
+	// the upstream gets the [Ticket] as JSON.
+	Mapping upstream.Mapping
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -256,9 +259,10 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 		Transport:   o.Transport,
 		UserAgent:   userAgent(),
 		Concurrency: o.Concurrency,
+		Mapping:     o.Mapping,
 	})
 	if err != nil {
-		return failed(fmt.Errorf("url %w", err))
+		return failed(err)
 	}
 	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency, rate: o.Rate}
 	if t.header, err = parseHeader(o.Header, lookup); err != nil {

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +31,6 @@ const (
 // IdempotencyKey is the header by which every attempt names its delivery.
 const IdempotencyKey = "Idempotency-Key"
 
-// maxAnswer is how much of an answer is read for the ticket's id and address.
-const maxAnswer = 1 << 20
-
 // Options of an [Upstream].
 type Options struct {
 	// URL takes the tickets, https or http. User and password in it become a
@@ -48,6 +47,9 @@ type Options struct {
 	UserAgent string
 	// Concurrency is how many connections are kept for reuse; default 16.
 	Concurrency int
+	// Mapping says what is sent, and how answers are read. Its expressions know
+	// the URL, without what is secret in it, as $base.
+	Mapping Mapping
 }
 
 // Upstream is one ticket system. It is safe for concurrent use.
@@ -57,6 +59,7 @@ type Upstream struct {
 	timeout   time.Duration
 	userAgent []string
 	basicAuth []string // none if the URL has no user
+	mapping   *mapping
 	transport http.RoundTripper
 	own       *http.Transport // nil if the transport is somebody else's
 }
@@ -65,9 +68,13 @@ type Upstream struct {
 func New(o Options) (*Upstream, error) {
 	u, err := ParseURL(o.URL)
 	if err != nil {
+		return nil, fmt.Errorf("url %w", err)
+	}
+	mapping, err := newMapping(o.Mapping, []string{"$base"}, []any{base(u)})
+	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	up := &Upstream{mapping: mapping, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
 	if o.UserAgent != "" {
 		up.userAgent = []string{o.UserAgent}
 	}
@@ -142,17 +149,43 @@ func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, heade
 		}
 	}
 	defer resp.Body.Close()
-	o := judge(resp, time.Now())
+	a := &answer{response: resp}
+	defer a.finish()
+	o := up.conclude(ctx, a)
 	o.Stage, o.Status = delivery.StageUpstream, resp.StatusCode
+	return o
+}
+
+// conclude says what an answer means.
+func (up *Upstream) conclude(ctx context.Context, a *answer) delivery.Outcome {
+	o := judge(a.response, time.Now())
+	if up.mapping.success != nil || up.mapping.statuses != nil {
+		succeeded, err := up.mapping.succeeded(ctx, a)
+		switch {
+		case succeeded:
+			o = delivery.Outcome{Verdict: delivery.Success}
+		case a.err != nil: // it might have said so
+			return delivery.Outcome{Verdict: delivery.Transient, Err: outbound.Describe(a.err), Down: true, Unknown: true}
+		case o.Verdict == delivery.Success:
+			// Also what stands in the system's place answers 200, and a page in
+			// HTML: one ticket alone is not given up for that.
+			o = delivery.Outcome{Verdict: delivery.Refused, Err: fmt.Errorf("%w, which is no success", answered(a.response.StatusCode))}
+			if err != nil {
+				o.Err = fmt.Errorf("%w: %w", o.Err, err)
+			}
+		}
+	}
 	if o.Verdict == delivery.Success {
 		// The ticket is there, even if the rest of the answer is not.
-		answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		o.Ticket = findTicket(answer)
-	} else {
-		// What little there is, so that the connection can be used again.
-		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+		o.Ticket, o.Err = up.mapping.ticket(ctx, a)
 	}
 	return o
+}
+
+// base returns a URL without its query, which can have secrets, and without a
+// slash at its end.
+func base(u *url.URL) string {
+	return strings.TrimSuffix((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), "/")
 }
 
 func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) *http.Request {
