@@ -76,6 +76,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			success     <status...>|<jq expression>
 //			ticket_id   <jq expression>
 //			ticket_url  <jq expression>
+//			sign        <secret...>
 //			timeout     <duration>
 //			concurrency <n>
 //			rate        <n>/<s|m|h>

@@ -52,6 +52,13 @@ type Upstream struct {
 	// Default: what is usually called so.
 	TicketURL string `json:"ticket_url,omitempty"`
 
+	// Secrets that sign each request after the [Standard
+	// Webhooks](https://www.standardwebhooks.com) specification, so that the
+	// receiver can verify it with any library for that: `whsec_` and base64 of 24
+	// to 64 bytes. Several while one replaces another; the request has a signature
+	// by each. Global placeholders are resolved when the configuration is loaded.
+	Sign []string `json:"sign,omitempty"`
+
 	// How long one request may take. Default: 15 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
@@ -96,6 +103,13 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 	if o.URL, err = resolve("url", u.URL); err != nil {
 		return o, err
 	}
+	for _, secret := range u.Sign {
+		resolved, err := resolve("sign", secret)
+		if err != nil {
+			return o, err
+		}
+		o.Sign = append(o.Sign, resolved)
+	}
 	o.Transport, err = loadTransport(ctx, u, u.TransportRaw)
 	return o, err
 }
@@ -138,6 +152,8 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return expressionArg(d, &u.TicketID)
 	case "ticket_url":
 		return expressionArg(d, &u.TicketURL)
+	case "sign":
+		return appendArgs(d, &u.Sign, "<secret...>")
 	case "timeout":
 		return timeoutArg(d, &u.Timeout)
 	case "concurrency":
@@ -147,7 +163,7 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "transport":
 		return transportArg(d, (*rawTransport)(&u.TransportRaw))
 	default:
-		return unknown(d, "upstream", "name, method, header, body, success, ticket_id, ticket_url, timeout, concurrency, rate, transport")
+		return unknown(d, "upstream", "name, method, header, body, success, ticket_id, ticket_url, sign, timeout, concurrency, rate, transport")
 	}
 }
 

@@ -106,6 +106,9 @@ type UpstreamOptions struct {
 	// Mapping says what a ticket becomes, and how answers are read. Without it,
 	// the upstream gets the [Ticket] as JSON.
 	Mapping upstream.Mapping
+	// Sign are the secrets that sign each request after the Standard Webhooks
+	// specification: whsec_ and base64. Several while one replaces another.
+	Sign []string
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -260,6 +263,7 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 		UserAgent:   userAgent(),
 		Concurrency: o.Concurrency,
 		Mapping:     o.Mapping,
+		Sign:        o.Sign,
 	})
 	if err != nil {
 		return failed(err)
@@ -268,12 +272,20 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if t.header, err = parseHeader(o.Header, lookup); err != nil {
 		return failed(err)
 	}
+	for _, field := range t.header {
+		if len(o.Sign) > 0 && slices.Contains(signature, field.name) {
+			return failed(fmt.Errorf("header %q is a part of the signature: leave out it, or sign", field.name))
+		}
+	}
 	h.targets = append(h.targets, t)
 	return nil
 }
 
 // reserved are the headers that belong to us.
 var reserved = []string{"Content-Length", "Transfer-Encoding", "Connection", upstream.IdempotencyKey}
+
+// signature are the headers that belong to us where requests are signed.
+var signature = []string{upstream.SignatureID, upstream.SignatureTimestamp, upstream.Signature}
 
 func parseHeader(header http.Header, lookup Lookup) ([]headerField, error) {
 	var fields []headerField

@@ -50,6 +50,9 @@ type Options struct {
 	// Mapping says what is sent, and how answers are read. Its expressions know
 	// the URL, without what is secret in it, as $base.
 	Mapping Mapping
+	// Sign are the secrets that sign each request after the Standard Webhooks
+	// specification, under the delivery's id: whsec_ and base64.
+	Sign []string
 }
 
 // Upstream is one ticket system. It is safe for concurrent use.
@@ -60,6 +63,7 @@ type Upstream struct {
 	userAgent []string
 	basicAuth []string // none if the URL has no user
 	mapping   *mapping
+	signer    signer
 	transport http.RoundTripper
 	own       *http.Transport // nil if the transport is somebody else's
 }
@@ -74,7 +78,11 @@ func New(o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{mapping: mapping, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	signer, err := newSigner(o.Sign)
+	if err != nil {
+		return nil, err
+	}
+	up := &Upstream{mapping: mapping, signer: signer, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
 	if o.UserAgent != "" {
 		up.userAgent = []string{o.UserAgent}
 	}
@@ -195,7 +203,9 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 	setDefault(header, "Content-Type", jsonType)
 	setDefault(header, "User-Agent", up.userAgent)
 	setDefault(header, "Authorization", up.basicAuth)
-	header[IdempotencyKey] = []string{id.String()}
+	key := id.String()
+	header[IdempotencyKey] = []string{key}
+	up.signer.sign(header, key, time.Now(), ticket)
 	r := &http.Request{
 		Method:        up.method,
 		URL:           up.url,
