@@ -65,7 +65,7 @@ func BenchmarkTicket(b *testing.B) {
 
 func BenchmarkTicketValue(b *testing.B) {
 	e := mustParseEvent(b, string(readTestdata(b, "dialogue-webhook.json")))
-	perTranscript(b, func(_ *testing.B, chat *transcript) { newTicket(exampleID, exampleReceived, e, chat, "").value() })
+	perTranscript(b, func(_ *testing.B, chat *transcript) { newTicket(exampleID, exampleReceived, e, chat, "").value(true) })
 }
 
 // perTranscript measures what is done with a transcript. Messages remember how

@@ -13,6 +13,7 @@ package kindlyhandler
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -106,6 +107,10 @@ type UpstreamOptions struct {
 	// Mapping says what a ticket becomes, and how answers are read. Without it,
 	// the upstream gets the [Ticket] as JSON.
 	Mapping upstream.Mapping
+	// Preset names a system that package upstream knows; PresetOptions are what it
+	// asks for.
+	Preset        string
+	PresetOptions map[string]any
 	// Sign are the secrets that sign each request after the Standard Webhooks
 	// specification: whsec_ and base64. Several while one replaces another.
 	Sign []string
@@ -264,6 +269,10 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 		Concurrency: o.Concurrency,
 		Mapping:     o.Mapping,
 		Sign:        o.Sign,
+
+		Preset:        o.Preset,
+		PresetOptions: o.PresetOptions,
+		Fields:        slices.Collect(maps.Keys(o.Header)),
 	})
 	if err != nil {
 		return failed(err)

@@ -53,7 +53,7 @@ func checkTicket(t *testing.T, e *event, chat *transcript) gjson.Result {
 	require.NoError(t, err)
 	require.Equal(t, decode(t, reference), decode(t, b), "differs from encoding/json")
 
-	value, err := jq.Encode(ticket.value())
+	value, err := jq.Encode(ticket.value(true))
 	require.NoError(t, err)
 	require.Equal(t, decode(t, b), decode(t, value), "expressions see another ticket")
 

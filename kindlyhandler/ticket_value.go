@@ -8,8 +8,8 @@ import (
 
 // value returns the ticket as jq expressions see it: what encode writes, read
 // again. It is made without that detour, which would cost several times as
-// much.
-func (ticket *Ticket) value() map[string]any {
+// much; so would the source.
+func (ticket *Ticket) value(withSource bool) map[string]any {
 	messages := make([]any, len(ticket.Messages))
 	for i := range ticket.Messages {
 		messages[i] = ticket.Messages[i].value()
@@ -32,7 +32,10 @@ func (ticket *Ticket) value() map[string]any {
 		"transcript":       nil,
 		"transcript_error": textOrNull(ticket.TranscriptError),
 		"kindly_ticket":    nil,
-		"source":           map[string]any{"webhook": rawValue(ticket.Source.Webhook), "chat": rawValue(ticket.Source.Chat)},
+		"source":           nil,
+	}
+	if withSource {
+		v["source"] = map[string]any{"webhook": rawValue(ticket.Source.Webhook), "chat": rawValue(ticket.Source.Chat)}
 	}
 	if t := ticket.Transcript; t != nil {
 		v["transcript"] = map[string]any{"text": t.Text, "markdown": t.Markdown, "html": t.HTML}

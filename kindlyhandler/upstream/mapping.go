@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/jq"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
 )
 
 // Mapping says what a ticket becomes for a ticket system, and how its answers
@@ -39,13 +40,23 @@ type Mapping struct {
 type mapping struct {
 	body, success, ticketID, ticketURL *jq.Expression
 
+	throttled *jq.Expression // of the preset
 	statuses  []statusClass
 	variables []any
 }
 
-// newMapping compiles a mapping, with variables by their names.
-func newMapping(m Mapping, names []string, values []any) (*mapping, error) {
-	compiled := &mapping{variables: values}
+// library is what bodies can use.
+var library = func() *jq.Library {
+	library, err := jq.ParseLibrary(preset.Library)
+	if err != nil {
+		panic(err)
+	}
+	return library
+}()
+
+// newMapping compiles a mapping, and what the preset has in addition.
+func newMapping(m Mapping, s *settings) (*mapping, error) {
+	compiled := &mapping{variables: s.values}
 	if fields := strings.Fields(m.Success); len(fields) > 0 && IsStatus(fields[0]) {
 		for _, field := range fields {
 			if !IsStatus(field) {
@@ -58,16 +69,18 @@ func newMapping(m Mapping, names []string, values []any) (*mapping, error) {
 	for _, field := range []struct {
 		name, source, such string
 		to                 **jq.Expression
+		compile            func(source string, variables ...string) (*jq.Expression, error)
 	}{
-		{"body", m.Body, "{title: .subject, text: .transcript.text}", &compiled.body},
-		{"success", m.Success, ".status == 200 and .body.ok", &compiled.success},
-		{"ticket_id", m.TicketID, ".body.ticket.id", &compiled.ticketID},
-		{"ticket_url", m.TicketURL, ".body.ticket.url", &compiled.ticketURL},
+		{"body", m.Body, "{title: .subject, text: .transcript.text}", &compiled.body, library.Compile},
+		{"success", m.Success, ".status == 200 and .body.ok", &compiled.success, jq.Compile},
+		{"ticket_id", m.TicketID, ".body.ticket.id", &compiled.ticketID, jq.Compile},
+		{"ticket_url", m.TicketURL, ".body.ticket.url", &compiled.ticketURL, jq.Compile},
+		{"throttled", s.preset.Throttled, ".status == 403", &compiled.throttled, jq.Compile},
 	} {
 		if field.source == "" {
 			continue
 		}
-		expression, err := jq.Compile(field.source, names...)
+		expression, err := field.compile(field.source, s.names...)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w; write a jq expression such as `%s`", field.name, err, field.such)
 		}
@@ -93,6 +106,10 @@ func (c statusClass) has(status int) bool {
 // Maps tells whether [Upstream.Body] makes something else of a ticket.
 func (up *Upstream) Maps() bool { return up.mapping.body != nil }
 
+// NeedsSource tells whether [Upstream.Body] can need what Kindly sent, which no
+// preset does.
+func (up *Upstream) NeedsSource() bool { return !up.ownBody }
+
 // Body returns what is sent for a ticket, in the form in which encoding/json
 // decodes it. Its errors do not repeat anything of the ticket.
 func (up *Upstream) Body(ctx context.Context, ticket map[string]any) ([]byte, error) {
@@ -105,6 +122,16 @@ func (up *Upstream) Body(ctx context.Context, ticket map[string]any) ([]byte, er
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	return body, nil
+}
+
+// isThrottled tells whether an answer asks to be left alone although its status
+// does not say so.
+func (m *mapping) isThrottled(ctx context.Context, a *answer) bool {
+	if m.throttled == nil {
+		return false
+	}
+	result, err := m.throttled.Eval(ctx, a.value(), m.variables...)
+	return err == nil && result == true
 }
 
 // succeeded tells whether an answer means that the system has the ticket, and

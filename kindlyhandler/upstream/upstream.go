@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
 )
 
 const (
@@ -50,6 +51,13 @@ type Options struct {
 	// Mapping says what is sent, and how answers are read. Its expressions know
 	// the URL, without what is secret in it, as $base.
 	Mapping Mapping
+	// Preset names a system that the package knows, see [preset.All]; it completes
+	// the other options. PresetOptions are what it asks for: strings, booleans,
+	// numbers, or lists of them; expressions have each as a variable.
+	Preset        string
+	PresetOptions map[string]any
+	// Fields names the header fields that come with every request.
+	Fields []string
 	// Sign are the secrets that sign each request after the Standard Webhooks
 	// specification, under the delivery's id: whsec_ and base64.
 	Sign []string
@@ -62,6 +70,9 @@ type Upstream struct {
 	timeout   time.Duration
 	userAgent []string
 	basicAuth []string // none if the URL has no user
+	preset    *preset.Preset
+	header    http.Header // unless the request has a field of that name
+	ownBody   bool
 	mapping   *mapping
 	signer    signer
 	transport http.RoundTripper
@@ -70,11 +81,21 @@ type Upstream struct {
 
 // New returns an upstream, or says what is wrong with the options.
 func New(o Options) (*Upstream, error) {
+	s, err := applyPreset(&o)
+	if err != nil {
+		return nil, err
+	}
 	u, err := ParseURL(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("url %w", err)
 	}
-	mapping, err := newMapping(o.Mapping, []string{"$base"}, []any{base(u)})
+	s.values[0] = base(u)
+	if s.path != "" {
+		if u, err = extend(u, s.path); err != nil {
+			return nil, err
+		}
+	}
+	mapping, err := newMapping(o.Mapping, s)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +103,7 @@ func New(o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{mapping: mapping, signer: signer, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, mapping: mapping, signer: signer, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
 	if o.UserAgent != "" {
 		up.userAgent = []string{o.UserAgent}
 	}
@@ -166,7 +187,7 @@ func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, heade
 
 // conclude says what an answer means.
 func (up *Upstream) conclude(ctx context.Context, a *answer) delivery.Outcome {
-	o := judge(a.response, time.Now())
+	o := judge(a.response, time.Now(), up.preset)
 	if up.mapping.success != nil || up.mapping.statuses != nil {
 		succeeded, err := up.mapping.succeeded(ctx, a)
 		switch {
@@ -183,11 +204,27 @@ func (up *Upstream) conclude(ctx context.Context, a *answer) delivery.Outcome {
 			}
 		}
 	}
+	if o.Verdict != delivery.Success && up.mapping.isThrottled(ctx, a) {
+		o = throttled(a.response, time.Now(), up.preset)
+	}
 	if o.Verdict == delivery.Success {
 		// The ticket is there, even if the rest of the answer is not.
 		o.Ticket, o.Err = up.mapping.ticket(ctx, a)
 	}
 	return o
+}
+
+// extend appends a path, which is escaped, to a URL.
+func extend(u *url.URL, path string) (*url.URL, error) {
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("url has a query or a fragment: write only where the system is, the preset knows the rest")
+	}
+	extended, err := url.Parse(base(u) + path)
+	if err != nil {
+		return nil, errors.New("url is not one with the preset's path: check the options")
+	}
+	extended.User = u.User
+	return extended, nil
 }
 
 // base returns a URL without its query, which can have secrets, and without a
@@ -199,6 +236,9 @@ func base(u *url.URL) string {
 func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) *http.Request {
 	if header == nil {
 		header = make(http.Header, 4)
+	}
+	for field, values := range up.header {
+		setDefault(header, field, values)
 	}
 	setDefault(header, "Content-Type", jsonType)
 	setDefault(header, "User-Agent", up.userAgent)

@@ -139,19 +139,20 @@ const definitions = `
 	def adf: {type: "doc", version: 1, content: [if type == "array" then .[] else . end | _kindly_adf // [] | .[]]};
 `
 
+// modules are definitions that expressions start with.
+type modules []*gojq.Query
+
+// LoadInitModules is how gojq asks for them.
+func (m modules) LoadInitModules() ([]*gojq.Query, error) { return m, nil }
+
 // prelude makes the definitions known to every expression.
-var prelude = func() initModule {
+var prelude = func() modules {
 	query, err := gojq.Parse(definitions)
 	if err != nil {
 		panic(err)
 	}
-	return initModule{query}
+	return modules{query}
 }()
-
-type initModule struct{ query *gojq.Query }
-
-// LoadInitModules is how gojq asks for it.
-func (m initModule) LoadInitModules() ([]*gojq.Query, error) { return []*gojq.Query{m.query}, nil }
 
 // add is the operator +.
 func add(_ any, args []any) any {

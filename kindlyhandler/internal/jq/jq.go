@@ -23,6 +23,28 @@ type Expression struct{ code *gojq.Code }
 // as "$base"; [Expression.Eval] takes their values in the same order. An error
 // names the line and the column.
 func Compile(source string, variables ...string) (*Expression, error) {
+	return compile(prelude, source, variables)
+}
+
+// Library has definitions that expressions can use.
+type Library struct{ modules modules }
+
+// ParseLibrary reads definitions, which it trusts.
+func ParseLibrary(source string) (*Library, error) {
+	query, err := gojq.Parse(source)
+	if err != nil {
+		return nil, parseError(source, err)
+	}
+	guard(query)
+	return &Library{append(prelude[:1:1], query)}, nil
+}
+
+// Compile is like the function, for an expression that uses the library.
+func (l *Library) Compile(source string, variables ...string) (*Expression, error) {
+	return compile(l.modules, source, variables)
+}
+
+func compile(modules modules, source string, variables []string) (*Expression, error) {
 	query, err := gojq.Parse(source)
 	if err != nil {
 		return nil, parseError(source, err)
@@ -31,15 +53,15 @@ func Compile(source string, variables ...string) (*Expression, error) {
 		return nil, err
 	}
 	guard(query)
-	code, err := gojq.Compile(query, options(variables)...)
+	code, err := gojq.Compile(query, options(modules, variables)...)
 	if err != nil {
 		return nil, compileError(source, err, variables)
 	}
 	return &Expression{code}, nil
 }
 
-func options(variables []string) []gojq.CompilerOption {
-	return append([]gojq.CompilerOption{gojq.WithVariables(variables), gojq.WithModuleLoader(prelude)}, functions...)
+func options(modules modules, variables []string) []gojq.CompilerOption {
+	return append([]gojq.CompilerOption{gojq.WithVariables(variables), gojq.WithModuleLoader(modules)}, functions...)
 }
 
 // Eval returns the expression's only result for an input. Both consist of nil,

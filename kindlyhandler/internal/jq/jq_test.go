@@ -132,6 +132,8 @@ func TestEval_fails(t *testing.T) {
 		`@text "\(.text | error)"`:          "it called `error`",
 		`.list | implode`:                   "it failed: implode cannot be applied to",
 		`"=" + .text | @base64d | fromjson`: "it failed: fromjson cannot be applied to",
+		`.text | truncate(5; "lines")`:      "it failed: truncate counts characters, or bytes: write truncate(60000; \"bytes\")",
+		`.o | truncate_adf(5)`:              "it failed: truncate_adf needs what adf makes: write `adf | truncate_adf(30000)`",
 		`.list | .[.text]?`:                 "it gives no result",
 	} {
 		t.Run(source, func(t *testing.T) {

@@ -11,117 +11,127 @@ import (
 // note tells the reader that something is missing.
 const note = "[… cut here: it is longer than the help desk takes]"
 
-// length counts the characters of a text as most help desks do: one that needs
-// two UTF-16 units, such as an emoji, counts twice.
-func length(s string) (n int) {
+// unit is what a system counts when it limits a text.
+type unit func(r rune) int
+
+// The units. Most systems count the first: an emoji is two.
+var (
+	characters unit = func(r rune) int { return max(utf16.RuneLen(r), 1) }
+	inBytes    unit = func(r rune) int { return max(utf8.RuneLen(r), 1) }
+)
+
+// length returns how long a text is.
+func (u unit) length(s string) (n int) {
 	for _, r := range s {
-		n += max(utf16.RuneLen(r), 1)
+		n += u(r)
 	}
 	return n
 }
 
-// head returns as much of the start of a text as has at most n characters.
-func head(s string, n int) string {
+// fits tells whether a text has at most n.
+func (u unit) fits(s string, n int) bool { return len(s) <= n || u.length(s) <= n }
+
+// head returns as much of the start of a text as has at most n.
+func (u unit) head(s string, n int) string {
 	for i, r := range s {
-		if n -= max(utf16.RuneLen(r), 1); n < 0 {
+		if n -= u(r); n < 0 {
 			return s[:i]
 		}
 	}
 	return s
 }
 
-// truncate cuts a text that has more than n characters, the note included, at
-// the end of a line if there is one near.
-func truncate(s string, n int) any {
-	if len(s) <= n || length(s) <= n {
+// truncate cuts a text that is longer than n, the note included, at the end of
+// a line if there is one near.
+func truncate(s string, n int, u unit) any {
+	if u.fits(s, n) {
 		return s
 	}
 	const tail = "\n\n" + note
 	if n < 4*len(tail) { // for a title, a sign is enough
-		return strings.TrimRight(head(s, max(n-1, 0)), " \n") + head("…", n)
+		return strings.TrimRight(u.head(s, max(n-u.length("…"), 0)), " \n") + u.head("…", n)
 	}
-	kept := head(s, n-length(tail))
+	kept := u.head(s, n-u.length(tail))
 	if end := strings.LastIndexByte(kept, '\n'); end > len(kept)/10*9 {
 		kept = kept[:end]
 	}
 	return strings.TrimRight(kept, " \n\\") + tail
 }
 
-// truncateHTML cuts HTML that has more than n characters, the note included,
-// between two elements or in a text, and closes what is open then.
-func truncateHTML(s string, n int) any {
-	if len(s) <= n || length(s) <= n {
+// truncateHTML cuts HTML that is longer than n, the note included, between two
+// elements or in a text, and closes what is open then.
+func truncateHTML(s string, n int, u unit) any {
+	if u.fits(s, n) {
 		return s
 	}
 	const tail = "<p>" + note + "</p>"
-	left := n - length(tail)
-	if left < 0 {
+	c := htmlCutter{unit: u, left: n - u.length(tail)}
+	if c.left < 0 {
 		return ""
 	}
-	var out strings.Builder
-	var open []string // the end tags that are due, the outermost first
-	due := 0          // their length
-	tokens := html.NewTokenizer(strings.NewReader(s))
-	for {
-		kind := tokens.Next()
-		if kind == html.ErrorToken {
-			break
-		}
-		raw := string(tokens.Raw())
-		room := left - due
-		switch kind {
-		case html.StartTagToken:
-			name, _ := tokens.TagName()
-			end := "</" + string(name) + ">"
-			if !isVoid(string(name)) {
-				room -= length(end)
-			}
-			if length(raw) > room {
-				return finish(&out, open, tail)
-			}
-			if !isVoid(string(name)) {
-				open = append(open, end)
-				due += length(end)
-			}
-		case html.EndTagToken:
-			name, _ := tokens.TagName()
-			if last := len(open) - 1; last >= 0 && open[last] == "</"+string(name)+">" {
-				due -= length(open[last])
-				open = open[:last]
-			} else {
-				continue // ends nothing
-			}
-		default:
-			if length(raw) > room {
-				out.WriteString(cutText(raw, room))
-				return finish(&out, open, tail)
-			}
-		}
-		out.WriteString(raw)
-		left -= length(raw)
+	c.cut(html.NewTokenizer(strings.NewReader(s)))
+	return c.out.String() + tail
+}
+
+// htmlCutter copies the start of a fragment.
+type htmlCutter struct {
+	unit unit
+	out  strings.Builder
+	left int
+	open []string // the end tags that are due, the outermost first
+	due  int      // their length
+}
+
+// cut copies until something does not fit, and closes what is open.
+func (c *htmlCutter) cut(tokens *html.Tokenizer) {
+	for c.copy(tokens.Next(), tokens) {
 	}
-	return finish(&out, open, "") // it only was too long for what ends nothing
+	for i := len(c.open) - 1; i >= 0; i-- {
+		c.out.WriteString(c.open[i])
+	}
+}
+
+// copy copies a token, and tells whether it fitted.
+func (c *htmlCutter) copy(kind html.TokenType, tokens *html.Tokenizer) bool {
+	raw := string(tokens.Raw())
+	room := c.left - c.due
+	switch kind {
+	case html.ErrorToken:
+		return false
+	case html.StartTagToken:
+		if name, _ := tokens.TagName(); string(name) != "br" {
+			end := "</" + string(name) + ">"
+			if c.unit.length(raw+end) > room {
+				return false
+			}
+			c.open = append(c.open, end)
+			c.due += c.unit.length(end)
+		} else if c.unit.length(raw) > room {
+			return false
+		}
+	case html.EndTagToken:
+		last := len(c.open) - 1
+		if name, _ := tokens.TagName(); last < 0 || c.open[last] != "</"+string(name)+">" {
+			return true // ends nothing
+		}
+		c.due -= c.unit.length(c.open[last])
+		c.open = c.open[:last]
+	default:
+		if c.unit.length(raw) > room {
+			c.out.WriteString(c.cutText(raw, room))
+			return false
+		}
+	}
+	c.out.WriteString(raw)
+	c.left -= c.unit.length(raw)
+	return true
 }
 
 // cutText cuts a text of HTML, but no entity in it.
-func cutText(raw string, n int) string {
-	kept := head(raw, n)
+func (c *htmlCutter) cutText(raw string, n int) string {
+	kept := c.unit.head(raw, n)
 	if start := strings.LastIndexByte(kept, '&'); start >= 0 && strings.IndexByte(kept[start:], ';') < 0 {
 		kept = kept[:start]
 	}
-	for !utf8.ValidString(kept) {
-		kept = kept[:len(kept)-1]
-	}
 	return kept
 }
-
-func finish(out *strings.Builder, open []string, tail string) string {
-	for i := len(open) - 1; i >= 0; i-- {
-		out.WriteString(open[i])
-	}
-	out.WriteString(tail)
-	return out.String()
-}
-
-// isVoid tells whether an element has no end tag.
-func isVoid(name string) bool { return name == "br" || name == "hr" || name == "img" || name == "wbr" }

@@ -29,7 +29,7 @@ func TestTruncate(t *testing.T) {
 		"none":             {"abc", 0, ""},
 		"text":             {long, 300, strings.TrimSpace(strings.Repeat("line\n", 49)) + "\n\n" + note},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncate(c.text, c.n)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncate(c.text, c.n, characters)) })
 	}
 }
 
@@ -37,10 +37,12 @@ func TestTruncate_keepsItsLength(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := rapid.String().Draw(t, "text"), rapid.IntRange(0, 400).Draw(t, "n")
 		s = strings.Repeat(s, rapid.IntRange(1, 50).Draw(t, "times"))
-		cut := truncate(s, n).(string)
-		require.LessOrEqual(t, length(cut), n)
-		require.True(t, utf8.ValidString(cut))
-		require.Equal(t, length(s) <= n, cut == s)
+		for _, u := range []unit{characters, inBytes} {
+			cut := truncate(s, n, u).(string)
+			require.LessOrEqual(t, u.length(cut), n)
+			require.True(t, utf8.ValidString(cut))
+			require.Equal(t, u.length(s) <= n, cut == s)
+		}
 	})
 }
 
@@ -62,7 +64,7 @@ func TestTruncateHTML(t *testing.T) {
 		"emoji":         {"👍👍" + strings.Repeat("x", n), 3 + n, "👍" + tail},
 		"stray end tag": {"</p>" + strings.Repeat("x", n), n + 1, "x" + tail},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncateHTML(c.html, c.n)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncateHTML(c.html, c.n, characters)) })
 	}
 }
 
@@ -75,10 +77,10 @@ func TestTruncateHTML_staysBalanced(t *testing.T) {
 	), 0, 60)
 	rapid.Check(t, func(t *rapid.T) {
 		fragment := richtext.Render("<p></p>" + strings.Join(pieces.Draw(t, "pieces"), "")).HTML
-		n := rapid.IntRange(0, length(fragment)+10).Draw(t, "n")
-		cut := truncateHTML(fragment, n).(string)
-		require.LessOrEqual(t, length(cut), n)
-		require.Equal(t, length(fragment) <= n, cut == fragment)
+		n := rapid.IntRange(0, characters.length(fragment)+10).Draw(t, "n")
+		cut := truncateHTML(fragment, n, characters).(string)
+		require.LessOrEqual(t, characters.length(cut), n)
+		require.Equal(t, characters.length(fragment) <= n, cut == fragment)
 		var open []string
 		for tokens := html.NewTokenizer(strings.NewReader(cut)); ; {
 			kind := tokens.Next()
@@ -110,4 +112,43 @@ func text(fragment string) string {
 		}
 	}
 	return b.String()
+}
+
+// What is cut off a document leaves a valid one.
+func TestTruncateADF(t *testing.T) {
+	for name, fragment := range map[string]string{
+		"paragraphs":   strings.Repeat("<p><b>Ola:</b></p><blockquote>a &lt;<br>b 👍</blockquote>", 50),
+		"one text":     strings.Repeat("words \" and \\ ", 500),
+		"a list":       "<ul>" + strings.Repeat("<li>a<ul><li>b</li></ul></li>", 50) + "</ul>",
+		"preformatted": "<pre>" + strings.Repeat("a\n", 500) + "</pre>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := Compile(`adf | truncate_adf($base)`, "$base")
+			require.NoError(t, err)
+			whole, err := e.Eval(t.Context(), fragment, 1<<20)
+			require.NoError(t, err)
+			require.NotContains(t, mustEncode(t, whole), note)
+			for n := 400; n < adfLength(whole); n += 97 {
+				cut, err := e.Eval(t.Context(), fragment, n)
+				require.NoError(t, err)
+				encoded := mustEncode(t, cut)
+				require.LessOrEqual(t, characters.length(encoded), n)
+				require.Contains(t, encoded, note)
+				require.NotContains(t, encoded, `"text":""`)
+				for _, empty := range []string{"doc", "blockquote", "bulletList", "listItem", "codeBlock"} {
+					require.NotContains(t, encoded, `{"content":[],"type":"`+empty+`"`)
+				}
+			}
+			short, err := e.Eval(t.Context(), fragment, 10)
+			require.NoError(t, err)
+			require.Equal(t, `{"content":[{"content":[{"text":"`+note+`","type":"text"}],"type":"paragraph"}],"type":"doc","version":1}`, mustEncode(t, short))
+		})
+	}
+}
+
+func mustEncode(t testing.TB, v any) string {
+	t.Helper()
+	encoded, err := Encode(v)
+	require.NoError(t, err)
+	return string(encoded)
 }
