@@ -68,7 +68,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			max_size  <size>
 //			transport http { ... }
 //		}
-//		upstream <URL> {
+//		upstream [<preset>] <URL> {
 //			name        <label>
 //			method      <method>
 //			header      <field> <value>
@@ -77,6 +77,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			ticket_id   <jq expression>
 //			ticket_url  <jq expression>
 //			sign        <secret...>
+//			<option>    <value...>
 //			timeout     <duration>
 //			concurrency <n>
 //			rate        <n>/<s|m|h>
@@ -349,10 +350,14 @@ func urlArg(d *caddyfile.Dispenser, to *string, usage string) error {
 	if err := oneArg(d, to, usage); err != nil {
 		return err
 	}
-	if placeholder.MatchString(*to) {
+	return checkURL(d, field, *to)
+}
+
+func checkURL(d *caddyfile.Dispenser, field, address string) error {
+	if placeholder.MatchString(address) {
 		return nil
 	}
-	if _, err := upstream.ParseURL(*to); err != nil {
+	if _, err := upstream.ParseURL(address); err != nil {
 		return d.Errf("the URL of %s %v", field, err)
 	}
 	return nil

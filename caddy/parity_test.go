@@ -46,7 +46,7 @@ func jsonFields(t *testing.T, of any) map[string]string {
 // TestJSONParity proves that a Caddyfile can set every field.
 func TestJSONParity(t *testing.T) {
 	reached := make(map[string]bool)
-	for _, name := range []string{"everything", "transcript_off"} {
+	for _, name := range []string{"everything", "presets", "transcript_off"} {
 		caddyfile, _ := readGolden(t, filepath.Join("testdata/adapt", name+".caddyfiletest"))
 		adapted, _, err := adapt(caddyfile)
 		require.NoError(t, err)
@@ -120,7 +120,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		"Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
-		"Upstream.Name", "Upstream.Method", "Upstream.Body", "Upstream.Success", "Upstream.TicketID", "Upstream.TicketURL", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
+		"Upstream.Name", "Upstream.Preset", "Upstream.Method", "Upstream.Body", "Upstream.Success", "Upstream.TicketID", "Upstream.TicketURL", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
 	} {
 		assert.Contains(t, strings.Join(strings.Fields(docs[optional]), " "), "Default: ", optional)
 	}

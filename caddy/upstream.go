@@ -1,9 +1,11 @@
 package kindly
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,16 +15,28 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
 )
 
 // Upstream is where tickets go.
 type Upstream struct {
 	// A label like the webhook's name, different for each of its upstreams.
-	// Default: `default`.
+	// Default: the preset, else `default`.
 	Name string `json:"name,omitempty"`
 
-	// The URL that takes the tickets, https or http. Required. Global
-	// placeholders are resolved when the configuration is loaded.
+	// The system that takes the tickets, if it is one that this module knows:
+	// `caddy kindly presets` lists them. Default: none, and the upstream gets the
+	// ticket as JSON, by POST.
+	Preset string `json:"preset,omitempty"`
+
+	// What the preset asks for, by the names that it has for it: credentials, the
+	// project, labels. A value is a string, a number, a boolean, or a list of them.
+	// Global placeholders are resolved when the configuration is loaded.
+	Options map[string]any `json:"options,omitempty"`
+
+	// The URL that takes the tickets, https or http; with a preset, where the
+	// system is. Required, unless the preset is of a system that is at one place.
+	// Global placeholders are resolved when the configuration is loaded.
 	URL string `json:"url,omitempty"`
 
 	// The request's method. Default: `POST`.
@@ -85,6 +99,7 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 		Timeout:     time.Duration(u.Timeout),
 		Header:      u.Headers,
 		Concurrency: u.Concurrency,
+		Preset:      u.Preset,
 		Mapping: upstream.Mapping{
 			Body:      u.Body,
 			Success:   u.Success,
@@ -92,15 +107,16 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 			TicketURL: u.TicketURL,
 		},
 	}
-	if o.Name == "" {
-		o.Name = kindlyhandler.DefaultName
-	}
+	o.Name = cmp.Or(o.Name, o.Preset, kindlyhandler.DefaultName)
 	if u.Rate != "" {
 		if o.Rate, err = delivery.ParseRate(u.Rate); err != nil {
 			return o, fmt.Errorf("rate %w", err)
 		}
 	}
 	if o.URL, err = resolve("url", u.URL); err != nil {
+		return o, err
+	}
+	if o.PresetOptions, err = resolveOptions(u.Options); err != nil {
 		return o, err
 	}
 	for _, secret := range u.Sign {
@@ -114,18 +130,68 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 	return o, err
 }
 
+// resolveOptions replaces placeholders in the options of a preset.
+func resolveOptions(options map[string]any) (map[string]any, error) {
+	resolved := make(map[string]any, len(options))
+	for name, value := range options {
+		list, isList := value.([]any)
+		if !isList {
+			list = []any{value}
+		}
+		list = slices.Clone(list)
+		for i, element := range list {
+			text, ok := element.(string)
+			if !ok {
+				continue
+			}
+			var err error
+			if list[i], err = resolve(name, text); err != nil {
+				return nil, err
+			}
+		}
+		resolved[name] = value
+		if isList {
+			resolved[name] = list
+		} else {
+			resolved[name] = list[0]
+		}
+	}
+	return resolved, nil
+}
+
 func (h *Handler) unmarshalUpstream(d *caddyfile.Dispenser) error {
 	u := new(Upstream)
-	if err := urlArg(d, &u.URL, "<URL> { … }"); err != nil {
-		return err
+	h.Upstreams = append(h.Upstreams, u)
+	const usage = "[<preset>] <URL> { … }"
+	args := d.RemainingArgs()
+	if len(args) > 0 && isPresetName(args[0]) {
+		u.Preset, args = args[0], args[1:]
+		if preset.Find(u.Preset) == nil {
+			return d.Errf("no preset %q: there are %s; without a preset write the URL that takes the tickets", u.Preset, preset.Names())
+		}
+	}
+	switch {
+	case len(args) == 1 && args[0] != "":
+		u.URL = args[0]
+		if err := checkURL(d, "upstream", u.URL); err != nil {
+			return err
+		}
+	case len(args) > 1:
+		return wrongArgs(d, "upstream", usage)
+	case u.Preset == "" || len(args) == 1:
+		return noValue(d, "upstream", usage)
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := u.unmarshalSubdirective(d); err != nil {
 			return err
 		}
 	}
-	h.Upstreams = append(h.Upstreams, u)
 	return nil
+}
+
+// isPresetName tells the name of a preset from an address.
+func isPresetName(arg string) bool {
+	return arg != "" && strings.Trim(arg, "abcdefghijklmnopqrstuvwxyz0123456789_") == "" && arg != "localhost"
 }
 
 func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
@@ -163,9 +229,47 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "transport":
 		return transportArg(d, (*rawTransport)(&u.TransportRaw))
 	default:
-		return unknown(d, "upstream", "name, method, header, body, success, ticket_id, ticket_url, sign, timeout, concurrency, rate, transport")
+		if p := preset.Find(u.Preset); p != nil {
+			return u.unmarshalOption(d, p)
+		}
+		return unknown(d, "upstream", subdirectives)
 	}
 }
+
+// unmarshalOption takes an option of a preset.
+func (u *Upstream) unmarshalOption(d *caddyfile.Dispenser, p *preset.Preset) error {
+	name := d.Val()
+	option := p.Option(name)
+	if option == nil {
+		return unknown(d, "upstream "+p.Name, subdirectives+", "+p.OptionNames())
+	}
+	if u.Options[name] != nil {
+		return twice(d)
+	}
+	args := d.RemainingArgs()
+	if len(args) == 0 || slices.Contains(args, "") {
+		return noValue(d, name, option.Value)
+	}
+	if u.Options == nil {
+		u.Options = make(map[string]any)
+	}
+	if option.Kind != preset.Strings {
+		if len(args) != 1 {
+			return wrongArgs(d, name, option.Value)
+		}
+		u.Options[name] = args[0]
+		return nil
+	}
+	list := make([]any, len(args))
+	for i, arg := range args {
+		list[i] = arg
+	}
+	u.Options[name] = list
+	return nil
+}
+
+// subdirectives are what every upstream has.
+const subdirectives = "name, method, header, body, success, ticket_id, ticket_url, sign, timeout, concurrency, rate, transport"
 
 // expressionArg takes a jq expression, which has to be one token.
 func expressionArg(d *caddyfile.Dispenser, to *string) error {

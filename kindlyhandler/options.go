@@ -11,6 +11,7 @@
 package kindlyhandler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -90,7 +91,7 @@ type Options struct {
 
 // UpstreamOptions say where tickets go.
 type UpstreamOptions struct {
-	// Name labels the upstream; default "default".
+	// Name labels the upstream; default the preset's name, else "default".
 	Name string
 	// URL, Method, Timeout, Transport as in [upstream.Options].
 	URL       string
@@ -235,9 +236,7 @@ func (h *Handler) setAnswers(o Options) (err error) {
 }
 
 func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
-	if o.Name == "" {
-		o.Name = DefaultName
-	}
+	o.Name = cmp.Or(o.Name, o.Preset, DefaultName)
 	if err := checkName(o.Name); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}

@@ -2,15 +2,18 @@ package upstream
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
@@ -44,7 +47,10 @@ func applyPreset(o *Options) (*settings, error) {
 	texts := make(map[string]string) // the options in the request
 	for name := range o.PresetOptions {
 		if p.Option(name) == nil {
-			return nil, fmt.Errorf("options: %s is none of %s: there are %s", name, p.Name, optionNames(p))
+			if len(p.Options) == 0 {
+				return nil, fmt.Errorf("options: %s has none: leave out %s", p.Name, name)
+			}
+			return nil, fmt.Errorf("options: %s is none of %s: there are %s", name, p.Name, p.OptionNames())
 		}
 	}
 	for _, option := range p.Options {
@@ -79,14 +85,6 @@ func applyPreset(o *Options) (*settings, error) {
 	o.Mapping.TicketID = cmp.Or(o.Mapping.TicketID, p.TicketID)
 	o.Mapping.TicketURL = cmp.Or(o.Mapping.TicketURL, p.TicketURL)
 	return s, nil
-}
-
-func optionNames(p *preset.Preset) string {
-	names := make([]string, len(p.Options))
-	for i, option := range p.Options {
-		names[i] = option.Name
-	}
-	return strings.Join(names, ", ")
 }
 
 // optionValue returns an option in the type of its kind, nil if nothing is
@@ -169,6 +167,59 @@ func (s *settings) logIn(o *Options, texts map[string]string) error {
 		ways[i] = "`" + strings.Join(auth.Options, "` and `") + "`"
 	}
 	return fmt.Errorf("credentials are missing: write %s, or a header %s", strings.Join(ways, ", or "), s.preset.Auth[0].Field)
+}
+
+// Rehearsal completes options by whatever their preset demands and is not there,
+// so that one sees a request before having an account.
+func Rehearsal(o Options) Options {
+	p := preset.Find(o.Preset)
+	if p == nil {
+		return o
+	}
+	o.URL = cmp.Or(o.URL, p.URL, p.Example)
+	o.PresetOptions = maps.Clone(o.PresetOptions)
+	if o.PresetOptions == nil {
+		o.PresetOptions = make(map[string]any)
+	}
+	demanded := []string{}
+	for _, option := range p.Options {
+		if option.Required {
+			demanded = append(demanded, option.Name)
+		}
+	}
+	if len(p.Auth) > 0 {
+		demanded = append(demanded, p.Auth[0].Options...)
+	}
+	for _, name := range demanded {
+		switch option := p.Option(name); {
+		case o.PresetOptions[name] != nil:
+		case option.Kind == preset.Integer:
+			o.PresetOptions[name] = 1
+		default:
+			o.PresetOptions[name] = strings.ToUpper(name)
+		}
+	}
+	return o
+}
+
+// Rehearse returns the request that a ticket would be sent by, without sending
+// it, and the fields of its header that are secret.
+func (up *Upstream) Rehearse(ctx context.Context, id uuid.UUID, ticket []byte) (r *http.Request, secret []string, err error) {
+	body := ticket
+	if up.Maps() {
+		document, ok := bodyValue(ticket).(map[string]any)
+		if !ok {
+			return nil, nil, errors.New("the ticket is not a JSON object")
+		}
+		if body, err = up.Body(ctx, document); err != nil {
+			return nil, nil, err
+		}
+	}
+	secret = []string{"Authorization", Signature}
+	for _, auth := range up.preset.Auth {
+		secret = append(secret, http.CanonicalHeaderKey(auth.Field))
+	}
+	return up.request(ctx, id, body, nil), secret, nil
 }
 
 // replaceOptions puts options into a text that has them in braces.

@@ -96,7 +96,7 @@ func TestPreset_isComplete(t *testing.T) {
 		assert.Less(t, last, p.Name, "the order")
 		last = p.Name
 		assert.Same(t, p, preset.Find(p.Name))
-		for what, field := range map[string]string{"system": p.System, "example": p.Example, "format": p.Format, "body": p.Body, "success": p.Success, "id": p.TicketID, "link": p.TicketURL, "repeat": p.Repeat} {
+		for what, field := range map[string]string{"system": p.System, "example": p.Example, "format": p.Format, "body": p.Body, "success": p.Success, "id": p.TicketID, "link": p.TicketURL} {
 			assert.NotEmpty(t, field, "%s: %s", p.Name, what)
 		}
 		for _, o := range p.Options {

@@ -37,5 +37,4 @@ var freshdesk = &Preset{
 	Success:   "201",
 	TicketID:  ".body.id",
 	TicketURL: `"\($base)/a/tickets/\(.body.id)"`,
-	Repeat:    "nothing",
 }

@@ -34,5 +34,4 @@ var github = &Preset{
 	Throttled: `.status == 403 and (.body.message | ascii_downcase | contains("rate limit"))`,
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: UnixSeconds, WhenZero: "X-RateLimit-Remaining"}},
 	MinWait:   60,
-	Repeat:    "nothing",
 }

@@ -25,5 +25,4 @@ var gitlab = &Preset{
 	TicketID:  ".body.iid",
 	TicketURL: ".body.web_url",
 	Wait:      []Wait{{Field: "RateLimit-Reset", Format: UnixSeconds}},
-	Repeat:    "nothing",
 }

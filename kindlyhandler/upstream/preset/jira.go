@@ -30,7 +30,6 @@ var jira = &Preset{
 	TicketID:  ".body.key",
 	TicketURL: `"\($base)/browse/\(.body.key)"`,
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: ISO8601}},
-	Repeat:    "nothing",
 }
 
 var (

@@ -26,5 +26,4 @@ var jiraServiceManagement = &Preset{
 	TicketID:  ".body.issueKey",
 	TicketURL: ".body._links.web",
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: ISO8601}},
-	Repeat:    "nothing",
 }

@@ -47,7 +47,8 @@ type Preset struct {
 	MinWait int
 
 	// Repeat says what keeps a repeated request from making a second ticket, for
-	// people. Every preset puts the delivery's id into the ticket in addition.
+	// people; nothing does if it is empty. Every preset puts the delivery's id into
+	// the ticket in addition.
 	Repeat string
 }
 
@@ -147,4 +148,13 @@ func (p *Preset) Option(name string) *Option {
 		}
 	}
 	return nil
+}
+
+// OptionNames returns the names of all options, for people.
+func (p *Preset) OptionNames() string {
+	names := make([]string, len(p.Options))
+	for i, option := range p.Options {
+		names[i] = option.Name
+	}
+	return strings.Join(names, ", ")
 }

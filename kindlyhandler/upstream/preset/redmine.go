@@ -35,5 +35,4 @@ var redmine = &Preset{
 	Success:   "201",
 	TicketID:  ".body.issue.id",
 	TicketURL: `"\($base)/issues/\(.body.issue.id)"`,
-	Repeat:    "nothing",
 }

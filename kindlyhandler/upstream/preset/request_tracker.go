@@ -25,5 +25,4 @@ var requestTracker = &Preset{
 	Success:   "201",
 	TicketID:  ".body.id",
 	TicketURL: `"\($base)/Ticket/Display.html?id=\(.body.id)"`,
-	Repeat:    "nothing",
 }

@@ -21,5 +21,4 @@ var slack = &Preset{
 	Success:   `.status == 200 and (.body | tostring | startswith("ok"))`,
 	TicketID:  "null",
 	TicketURL: "null",
-	Repeat:    "nothing",
 }

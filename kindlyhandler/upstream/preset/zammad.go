@@ -32,5 +32,4 @@ var zammad = &Preset{
 	Success:   "201",
 	TicketID:  ".body.number",
 	TicketURL: `"\($base)/#ticket/zoom/\(.body.id)"`,
-	Repeat:    "nothing",
 }
