@@ -66,10 +66,14 @@ type attemptDocument struct {
 
 // statusDocument is the state of everything.
 type statusDocument struct {
-	Store           any                `json:"store"` // its own words
-	Deliveries      countsDocument     `json:"deliveries"`
-	OldestPendingAt moment             `json:"oldest_pending_at"`
-	Upstreams       []upstreamDocument `json:"upstreams"`
+	Store any `json:"store"` // its own words
+	// Deliveries is null while the store is not ready to count them.
+	Deliveries      *countsDocument `json:"deliveries"`
+	OldestPendingAt moment          `json:"oldest_pending_at"`
+	// Losses counts, by the reason, what has not become a ticket of its own
+	// since the process started.
+	Losses    map[delivery.Loss]int `json:"losses"`
+	Upstreams []upstreamDocument    `json:"upstreams"`
 }
 
 type countsDocument struct {
@@ -92,13 +96,15 @@ type upstreamDocument struct {
 	Configured bool   `json:"configured"`
 	// Condition is healthy, open, paused or paused_by_hand; null if it has not
 	// been configured since the start.
-	Condition       text           `json:"condition"`
-	Since           moment         `json:"since"`
-	LastError       *errorDocument `json:"last_error"`
-	NextProbeAt     moment         `json:"next_probe_at"`
-	HeldUntil       moment         `json:"held_until"` // as the upstream asked for
-	Deliveries      countsDocument `json:"deliveries"`
-	OldestPendingAt moment         `json:"oldest_pending_at"`
+	Condition   text           `json:"condition"`
+	Since       moment         `json:"since"`
+	LastError   *errorDocument `json:"last_error"`
+	NextProbeAt moment         `json:"next_probe_at"`
+	HeldUntil   moment         `json:"held_until"` // as the upstream asked for
+	// Deliveries and Losses as in the whole status.
+	Deliveries      *countsDocument       `json:"deliveries"`
+	OldestPendingAt moment                `json:"oldest_pending_at"`
+	Losses          map[delivery.Loss]int `json:"losses"`
 }
 
 type errorDocument struct {

@@ -2,8 +2,11 @@ package kindly
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
@@ -12,11 +15,14 @@ func showStatus(q *delivery.Dispatcher, r *http.Request) (any, error) {
 	if err := noParameters(r); err != nil {
 		return nil, err
 	}
-	counts, err := q.Count(r.Context())
+	counts, err := count(q, r)
 	if err != nil {
 		return nil, err
 	}
-	document := statusDocument{Store: q.StoreStatus(), Upstreams: upstreams(q.Lanes(), counts)}
+	document := statusDocument{Store: q.StoreStatus(), Losses: q.Losses().Total(), Upstreams: upstreams(q, counts)}
+	if counts != nil {
+		document.Deliveries = new(countsDocument)
+	}
 	for _, c := range counts {
 		document.Deliveries.add(c)
 		if oldest := c.OldestPending; !oldest.IsZero() && (document.OldestPendingAt.IsZero() || oldest.Before(document.OldestPendingAt.Time)) {
@@ -26,22 +32,57 @@ func showStatus(q *delivery.Dispatcher, r *http.Request) (any, error) {
 	return document, nil
 }
 
+// census has the counts of each lane that has any deliveries, nil while the
+// store is not ready to count.
+type census map[delivery.Lane]delivery.Counts
+
+// countTimeout is how long counting waits for a store that is not ready.
+const countTimeout = time.Second
+
+func count(q *delivery.Dispatcher, r *http.Request) (census, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), countTimeout)
+	defer cancel()
+	counts, err := q.Count(ctx)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, nil //nolint:nilnil // there is none yet
+	case err != nil:
+		return nil, err
+	case counts == nil:
+		return census{}, nil
+	default:
+		return counts, nil
+	}
+}
+
+// of returns the counts of a lane, nil if they are not known.
+func (c census) of(lane delivery.Lane) *countsDocument {
+	if c == nil {
+		return nil
+	}
+	var d countsDocument
+	d.add(c[lane])
+	return &d
+}
+
 // upstreams tells of all lanes that are configured, paused by hand, or have
 // deliveries.
-func upstreams(lanes []delivery.LaneStatus, counts map[delivery.Lane]delivery.Counts) []upstreamDocument {
+func upstreams(q *delivery.Dispatcher, counts census) []upstreamDocument {
+	lanes := q.Lanes()
 	documents := make([]upstreamDocument, 0, len(lanes))
 	known := make(map[delivery.Lane]bool)
 	for _, l := range lanes {
 		known[l.Lane] = true
 		if l.Defined || l.Condition == delivery.PausedByHand || counts[l.Lane] != (delivery.Counts{}) {
-			documents = append(documents, describeUpstream(l, counts[l.Lane]))
+			documents = append(documents, describeUpstream(q, l, counts))
 		}
 	}
 	for name, c := range counts {
 		if !known[name] {
-			d := upstreamDocument{Name: name.Webhook, Upstream: name.Upstream, OldestPendingAt: moment{c.OldestPending}}
-			d.Deliveries.add(c)
-			documents = append(documents, d)
+			documents = append(documents, upstreamDocument{
+				Name: name.Webhook, Upstream: name.Upstream, Deliveries: counts.of(name),
+				OldestPendingAt: moment{c.OldestPending}, Losses: lossesOf(q, name),
+			})
 		}
 	}
 	slices.SortFunc(documents, func(a, b upstreamDocument) int {
@@ -50,7 +91,15 @@ func upstreams(lanes []delivery.LaneStatus, counts map[delivery.Lane]delivery.Co
 	return documents
 }
 
-func describeUpstream(l delivery.LaneStatus, c delivery.Counts) upstreamDocument {
+// lossesOf returns the losses of a lane, an empty object if there are none.
+func lossesOf(q *delivery.Dispatcher, lane delivery.Lane) map[delivery.Loss]int {
+	if of := q.Losses().Of(lane); of != nil {
+		return of
+	}
+	return map[delivery.Loss]int{}
+}
+
+func describeUpstream(q *delivery.Dispatcher, l delivery.LaneStatus, counts census) upstreamDocument {
 	d := upstreamDocument{
 		Name:            l.Lane.Webhook,
 		Upstream:        l.Lane.Upstream,
@@ -59,12 +108,13 @@ func describeUpstream(l delivery.LaneStatus, c delivery.Counts) upstreamDocument
 		Since:           moment{l.Since},
 		NextProbeAt:     moment{l.NextProbe},
 		HeldUntil:       moment{l.HeldUntil},
-		OldestPendingAt: moment{c.OldestPending},
+		Deliveries:      counts.of(l.Lane),
+		OldestPendingAt: moment{counts[l.Lane].OldestPending},
+		Losses:          lossesOf(q, l.Lane),
 	}
 	if l.LastError != "" {
 		d.LastError = &errorDocument{Time: moment{l.LastErrorAt}, Error: l.LastError}
 	}
-	d.Deliveries.add(c)
 	return d
 }
 
@@ -79,7 +129,7 @@ func onLane(name, label string, do func(*delivery.Dispatcher, delivery.Lane) err
 		if err := do(q, lane); err != nil {
 			return nil, err
 		}
-		counts, err := q.Count(r.Context())
+		counts, err := count(q, r)
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +138,6 @@ func onLane(name, label string, do func(*delivery.Dispatcher, delivery.Lane) err
 		if i < 0 {
 			return nil, delivery.ErrNoLane
 		}
-		return describeUpstream(lanes[i], counts[lane]), nil
+		return describeUpstream(q, lanes[i], counts), nil
 	}
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -22,44 +22,49 @@ import (
 )
 
 // adminRig is the admin API of a dispatcher whose upstream does as the test
-// says, as Caddy serves it. Its clock stands still unless it is moved.
+// says, as Caddy serves it. Its time is virtual.
 type adminRig struct {
 	*testing.T
-	*httptest.Server
+	http.Handler
 	q     *delivery.Dispatcher
 	store *adminStore
 	desk  *adminDesk
-	mu    sync.Mutex
-	time  time.Time
+	ahead time.Duration // of the virtual clock
 }
+
+// adminStart is when a test begins.
+var adminStart = time.Date(2026, 11, 22, 14, 28, 0, 0, time.UTC)
 
 var (
 	zendesk = delivery.Lane{Webhook: "support", Upstream: "zendesk"}
 	slack   = delivery.Lane{Webhook: "support", Upstream: "slack"}
 )
 
-func newAdminRig(t *testing.T) *adminRig {
+// runAdmin runs a test in virtual time.
+func runAdmin(t *testing.T, test func(t *testing.T, r *adminRig)) {
 	t.Helper()
-	return newAdminRigOver(t, func(s delivery.Store) delivery.Store { return s })
+	runAdminOver(t, func(s delivery.Store) delivery.Store { return s }, test)
 }
 
-// newAdminRigOver has a store that is wrapped.
-func newAdminRigOver(t *testing.T, wrap func(delivery.Store) delivery.Store) *adminRig {
+// runAdminOver has a store that is wrapped.
+func runAdminOver(t *testing.T, wrap func(delivery.Store) delivery.Store, test func(t *testing.T, r *adminRig)) {
 	t.Helper()
-	r := &adminRig{T: t, desk: &adminDesk{outcome: taken}, time: time.Date(2026, 11, 22, 14, 28, 0, 0, time.UTC)}
-	r.store = &adminStore{Store: wrap(memory.New(memory.Options{Now: r.now}))}
-	r.q = delivery.NewDispatcher(r.store, delivery.WithNow(r.now))
-	t.Cleanup(func() { require.NoError(t, r.q.Close()) })
-	r.q.Push(map[delivery.Lane]delivery.Definition{
-		zendesk: {Target: r.desk, Concurrency: 4, Retry: delivery.DefaultRetryPolicy},
-		slack:   {Target: r.desk, Concurrency: 4, Retry: delivery.DefaultRetryPolicy},
+	synctest.Test(t, func(t *testing.T) {
+		r := &adminRig{T: t, desk: &adminDesk{outcome: taken}, ahead: time.Until(adminStart)}
+		r.store = &adminStore{Store: wrap(memory.New(memory.Options{Now: r.now}))}
+		r.q = delivery.NewDispatcher(r.store, delivery.WithNow(r.now), delivery.WithLosses(delivery.NewLosses(nil)))
+		t.Cleanup(func() { require.NoError(t, r.q.Close()) })
+		r.q.Push(map[delivery.Lane]delivery.Definition{
+			zendesk: {Target: r.desk, Concurrency: 4, Retry: delivery.DefaultRetryPolicy},
+			slack:   {Target: r.desk, Concurrency: 4, Retry: delivery.DefaultRetryPolicy},
+		})
+		r.Handler = serveAdmin(t, &adminAPI{func() *delivery.Dispatcher { return r.q }})
+		test(t, r)
 	})
-	r.Server = serveAdmin(t, &adminAPI{func() *delivery.Dispatcher { return r.q }})
-	return r
 }
 
 // serveAdmin serves the API's one route, with errors as Caddy writes them.
-func serveAdmin(t *testing.T, api *adminAPI) *httptest.Server {
+func serveAdmin(t *testing.T, api *adminAPI) http.Handler {
 	t.Helper()
 	routes := api.Routes()
 	require.Len(t, routes, 1)
@@ -78,21 +83,15 @@ func serveAdmin(t *testing.T, api *adminAPI) *httptest.Server {
 		w.WriteHeader(problem.HTTPStatus)
 		_ = json.NewEncoder(w).Encode(problem)
 	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server
+	return mux
 }
 
-func (r *adminRig) now() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.time
-}
+func (r *adminRig) now() time.Time { return time.Now().Add(r.ahead) }
 
+// passes lets time pass, and what happens then come to rest.
 func (r *adminRig) passes(d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.time = r.time.Add(d)
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // adminDesk is a Target.
@@ -132,9 +131,19 @@ type adminStore struct {
 	delivery.Store
 	fails  error
 	status any
+	count  func(context.Context) error // nil: it counts
 }
 
 func (s *adminStore) Status() any { return s.status }
+
+func (s *adminStore) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, error) {
+	if s.count != nil {
+		if err := s.count(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Count(ctx)
+}
 
 func (s *adminStore) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
 	if s.fails != nil {
@@ -170,24 +179,20 @@ func (r *adminRig) submits(n byte, lane delivery.Lane, chat string, o delivery.O
 // request returns the status and the body of an answer, which is JSON.
 func (r *adminRig) request(method, path, body string) (int, string) {
 	r.Helper()
-	return request(r.T, r.Server, method, path, body)
+	return request(r.T, r.Handler, method, path, body)
 }
 
-func request(t *testing.T, server *httptest.Server, method, path, body string) (int, string) {
+func request(t *testing.T, server http.Handler, method, path, body string) (int, string) {
 	t.Helper()
-	request, err := http.NewRequest(method, server.URL+path, strings.NewReader(body))
-	require.NoError(t, err)
-	response, err := server.Client().Do(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.Equal(t, "application/json", response.Header.Get("Content-Type"), string(answer))
-	require.True(t, json.Valid(answer), string(answer))
-	if response.StatusCode == http.StatusMethodNotAllowed {
-		require.NotEmpty(t, response.Header.Get("Allow"))
+	recorder := httptest.NewRecorder()
+	server.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+	answer := recorder.Body.String()
+	require.Equal(t, "application/json", recorder.Header().Get("Content-Type"), answer)
+	require.True(t, json.Valid([]byte(answer)), answer)
+	if recorder.Code == http.StatusMethodNotAllowed {
+		require.NotEmpty(t, recorder.Header().Get("Allow"))
 	}
-	return response.StatusCode, string(answer)
+	return recorder.Code, answer
 }
 
 // gets requires an answer.
@@ -222,13 +227,14 @@ func requireProblem(t *testing.T, want, answer string) {
 	require.Contains(t, problem["error"], want)
 }
 
-// is requires a delivery to be in a state soon.
+// is requires a delivery to be in a state when all has come to rest.
 func (r *adminRig) is(id uuid.UUID, state delivery.State) {
 	r.Helper()
-	require.Eventually(r, func() bool {
-		d, err := r.q.Get(r.Context(), id)
-		return err == nil && d.State == state && !d.Claimed
-	}, 10*time.Second, time.Millisecond)
+	synctest.Wait()
+	d, err := r.q.Get(r.Context(), id)
+	require.NoError(r, err)
+	require.Equal(r, state, d.State)
+	require.False(r, d.Claimed)
 }
 
 func TestAdminModule(t *testing.T) {
@@ -243,8 +249,7 @@ func TestAdminModule(t *testing.T) {
 }
 
 func TestAdminRefuses(t *testing.T) {
-	r := newAdminRig(t)
-	delivered := r.submits(1, zendesk, "chat", taken).String()
+	delivered := numbered(1).String()
 	const (
 		get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 		deliveries     = "/kindly/deliveries"
@@ -311,9 +316,10 @@ func TestAdminRefuses(t *testing.T) {
 		{post, "/kindly/upstreams/sales/zendesk/resume", "", 404, "no such upstream"},
 	} {
 		t.Run(test.method+" "+test.path+" "+test.body[:min(len(test.body), 30)], func(t *testing.T) {
-			status, answer := request(t, r.Server, test.method, test.path, test.body)
-			require.Equal(t, test.status, status, answer)
-			requireProblem(t, test.want, answer)
+			runAdmin(t, func(_ *testing.T, r *adminRig) {
+				r.submits(1, zendesk, "chat", taken)
+				r.fails(test.method, test.path, test.body, test.status, test.want)
+			})
 		})
 	}
 }
@@ -340,22 +346,23 @@ func (r *adminRig) ofEach() (delivered, dead, pending uuid.UUID) {
 }
 
 func TestAdminList(t *testing.T) {
-	r := newAdminRig(t)
-	r.gets("/kindly/deliveries", `{"deliveries":[],"after":null}`)
-	r.ofEach()
-	all := func(deliveries ...string) string {
-		return `{"deliveries":[` + strings.Join(deliveries, ",") + `],"after":null}`
-	}
-	r.gets("/kindly/deliveries", all(aPending, aDead, aDelivered))
-	r.gets("/kindly/deliveries?state=pending", all(aPending))
-	r.gets("/kindly/deliveries?state=delivered", all(aDelivered))
-	r.gets("/kindly/deliveries?state=dead", all(aDead))
-	r.gets("/kindly/deliveries?name=support&chat_id=two", all(aPending))
-	r.gets("/kindly/deliveries?name=sales", all())
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		r.gets("/kindly/deliveries", `{"deliveries":[],"after":null}`)
+		r.ofEach()
+		all := func(deliveries ...string) string {
+			return `{"deliveries":[` + strings.Join(deliveries, ",") + `],"after":null}`
+		}
+		r.gets("/kindly/deliveries", all(aPending, aDead, aDelivered))
+		r.gets("/kindly/deliveries?state=pending", all(aPending))
+		r.gets("/kindly/deliveries?state=delivered", all(aDelivered))
+		r.gets("/kindly/deliveries?state=dead", all(aDead))
+		r.gets("/kindly/deliveries?name=support&chat_id=two", all(aPending))
+		r.gets("/kindly/deliveries?name=sales", all())
 
-	r.gets("/kindly/deliveries?limit=2", `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`)
-	r.gets("/kindly/deliveries?limit=2&after=0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02", all(aDelivered))
-	r.gets("/kindly/deliveries?limit=1000&after=0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e01", all())
+		r.gets("/kindly/deliveries?limit=2", `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`)
+		r.gets("/kindly/deliveries?limit=2&after=0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02", all(aDelivered))
+		r.gets("/kindly/deliveries?limit=1000&after=0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e01", all())
+	})
 }
 
 // sparse is a store that looks at two deliveries for each page, at the most.
@@ -372,164 +379,199 @@ func (s sparse) List(ctx context.Context, q delivery.Query) (delivery.Page, erro
 }
 
 func TestAdminListFillsItsPages(t *testing.T) {
-	r := newAdminRigOver(t, func(s delivery.Store) delivery.Store { return sparse{s} })
-	r.ofEach()
-	r.gets("/kindly/deliveries?state=delivered", `{"deliveries":[`+aDelivered+`],"after":null}`)
-	r.gets("/kindly/deliveries?limit=2", `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`)
-	another := r.submits(4, zendesk, "", taken)
-	_, answer := r.request(http.MethodGet, "/kindly/deliveries?limit=3", "")
-	var page pageDocument
-	require.NoError(t, json.Unmarshal([]byte(answer), &page))
-	require.Len(t, page.Deliveries, 3, "of a page of two and one of one")
-	require.Equal(t, numbered(2), *page.After)
-	_, err := r.q.Drop(t.Context(), another)
-	require.NoError(t, err)
-	for n := range byte(2 * maxPages) {
-		r.submits(50+n, zendesk, "", taken)
-	}
-	r.gets("/kindly/deliveries?state=dead", `{"deliveries":[],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e32"}`)
+	runAdminOver(t, func(s delivery.Store) delivery.Store { return sparse{s} }, func(t *testing.T, r *adminRig) {
+		r.ofEach()
+		r.gets("/kindly/deliveries?state=delivered", `{"deliveries":[`+aDelivered+`],"after":null}`)
+		r.gets("/kindly/deliveries?limit=2", `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`)
+		another := r.submits(4, zendesk, "", taken)
+		_, answer := r.request(http.MethodGet, "/kindly/deliveries?limit=3", "")
+		var page pageDocument
+		require.NoError(t, json.Unmarshal([]byte(answer), &page))
+		require.Len(t, page.Deliveries, 3, "of a page of two and one of one")
+		require.Equal(t, numbered(2), *page.After)
+		_, err := r.q.Drop(t.Context(), another)
+		require.NoError(t, err)
+		for n := range byte(2 * maxPages) {
+			r.submits(50+n, zendesk, "", taken)
+		}
+		r.gets("/kindly/deliveries?state=dead", `{"deliveries":[],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e32"}`)
+	})
 }
 
 func TestAdminShow(t *testing.T) {
-	r := newAdminRig(t)
-	delivered, dead, pending := r.ofEach()
-	details := func(of, attempts, document string) string {
-		return strings.Replace(of, `"attempts":1`, `"attempts":[`+attempts+`],"attempts_total":1,"document":`+document, 1)
-	}
-	r.gets("/kindly/deliveries/"+delivered.String(), details(aDelivered,
-		`{"time":"2026-11-22T14:28:00.000Z","stage":"upstream","status":201,"error":null,"duration":0,"unknown":false}`, "null"))
-	r.gets("/kindly/deliveries/"+dead.String(), details(aDead,
-		`{"time":"2026-11-22T14:29:00.000Z","stage":"upstream","status":422,"error":"the upstream answered 422 Unprocessable Entity","duration":0,"unknown":false}`,
-		`{"message":"<b>create ticket</b>"}`))
-	r.gets("/kindly/deliveries/"+pending.String(), details(aPending,
-		`{"time":"2026-11-22T14:30:00.000Z","stage":"upstream","status":null,"error":"connection reset","duration":0,"unknown":true}`,
-		`{"message":"<b>create ticket</b>"}`))
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		delivered, dead, pending := r.ofEach()
+		details := func(of, attempts, document string) string {
+			return strings.Replace(of, `"attempts":1`, `"attempts":[`+attempts+`],"attempts_total":1,"document":`+document, 1)
+		}
+		r.gets("/kindly/deliveries/"+delivered.String(), details(aDelivered,
+			`{"time":"2026-11-22T14:28:00.000Z","stage":"upstream","status":201,"error":null,"duration":0,"unknown":false}`, "null"))
+		r.gets("/kindly/deliveries/"+dead.String(), details(aDead,
+			`{"time":"2026-11-22T14:29:00.000Z","stage":"upstream","status":422,"error":"the upstream answered 422 Unprocessable Entity","duration":0,"unknown":false}`,
+			`{"message":"<b>create ticket</b>"}`))
+		r.gets("/kindly/deliveries/"+pending.String(), details(aPending,
+			`{"time":"2026-11-22T14:30:00.000Z","stage":"upstream","status":null,"error":"connection reset","duration":0,"unknown":true}`,
+			`{"message":"<b>create ticket</b>"}`))
+	})
 }
 
 func TestAdminRetry(t *testing.T) {
-	r := newAdminRig(t)
-	_, dead, pending := r.ofEach()
-	r.desk.answers(taken)
-	for _, id := range []uuid.UUID{dead, pending} {
-		r.posts("/kindly/deliveries/"+id.String()+"/retry", "", `{"retried":1}`)
-		r.is(id, delivery.Delivered)
-	}
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		_, dead, pending := r.ofEach()
+		r.desk.answers(taken)
+		for _, id := range []uuid.UUID{dead, pending} {
+			r.posts("/kindly/deliveries/"+id.String()+"/retry", "", `{"retried":1}`)
+			r.is(id, delivery.Delivered)
+		}
 
-	busy := r.submits(4, zendesk, "three", lost)
-	held := r.submits(5, zendesk, "three", lost)
-	r.fails(http.MethodPost, "/kindly/deliveries/"+held.String()+"/retry", "", http.StatusConflict, "waits for an earlier one of its chat: GET /kindly/deliveries?chat_id=<id>")
-	_, err := r.store.Take(t.Context(), busy)
-	require.NoError(t, err)
-	r.fails(http.MethodPost, "/kindly/deliveries/"+busy.String()+"/retry", "", http.StatusConflict, "is being attempted")
-	_, shown := r.request(http.MethodGet, "/kindly/deliveries/"+busy.String(), "")
-	require.Contains(t, shown, `"next_attempt_at":null`)
+		busy := r.submits(4, zendesk, "three", lost)
+		held := r.submits(5, zendesk, "three", lost)
+		r.fails(http.MethodPost, "/kindly/deliveries/"+held.String()+"/retry", "", http.StatusConflict, "waits for an earlier one of its chat: GET /kindly/deliveries?chat_id=<id>")
+		_, err := r.store.Take(t.Context(), busy)
+		require.NoError(t, err)
+		r.fails(http.MethodPost, "/kindly/deliveries/"+busy.String()+"/retry", "", http.StatusConflict, "is being attempted")
+		_, shown := r.request(http.MethodGet, "/kindly/deliveries/"+busy.String(), "")
+		require.Contains(t, shown, `"next_attempt_at":null`)
+	})
 }
 
 func TestAdminRetryMany(t *testing.T) {
-	r := newAdminRig(t)
-	_, dead, pending := r.ofEach()
-	another := r.submits(4, zendesk, "", refused)
-	r.desk.answers(taken)
-	r.posts("/kindly/deliveries/retry", `{"state":"dead","name":"sales"}`, `{"retried":0}`)
-	r.posts("/kindly/deliveries/retry", `{"state":"dead","name":"support"}`, `{"retried":2}`)
-	r.is(dead, delivery.Delivered)
-	r.is(another, delivery.Delivered)
-	r.is(pending, delivery.Pending)
-	r.posts("/kindly/deliveries/retry", `{"state":"pending"}`, `{"retried":1}`)
-	r.is(pending, delivery.Delivered)
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		_, dead, pending := r.ofEach()
+		another := r.submits(4, zendesk, "", refused)
+		r.desk.answers(taken)
+		r.posts("/kindly/deliveries/retry", `{"state":"dead","name":"sales"}`, `{"retried":0}`)
+		r.posts("/kindly/deliveries/retry", `{"state":"dead","name":"support"}`, `{"retried":2}`)
+		r.is(dead, delivery.Delivered)
+		r.is(another, delivery.Delivered)
+		r.is(pending, delivery.Pending)
+		r.posts("/kindly/deliveries/retry", `{"state":"pending"}`, `{"retried":1}`)
+		r.is(pending, delivery.Delivered)
+	})
 }
 
 func TestAdminDropAndErase(t *testing.T) {
-	r := newAdminRig(t)
-	delivered, dead, pending := r.ofEach()
-	status, answer := r.request(http.MethodDelete, "/kindly/deliveries/"+dead.String(), "")
-	require.Equal(t, http.StatusOK, status)
-	require.JSONEq(t, `{"dropped":1}`, answer)
-	r.fails(http.MethodDelete, "/kindly/deliveries/"+dead.String(), "", http.StatusNotFound, "no such delivery")
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		delivered, dead, pending := r.ofEach()
+		status, answer := r.request(http.MethodDelete, "/kindly/deliveries/"+dead.String(), "")
+		require.Equal(t, http.StatusOK, status)
+		require.JSONEq(t, `{"dropped":1}`, answer)
+		r.fails(http.MethodDelete, "/kindly/deliveries/"+dead.String(), "", http.StatusNotFound, "no such delivery")
 
-	r.posts("/kindly/chats/erase", `{"chat_id":"nobody's"}`, `{"erased":0}`)
-	r.posts("/kindly/chats/erase", `{"chat_id":"two"}`, `{"erased":1}`)
-	r.fails(http.MethodGet, "/kindly/deliveries/"+pending.String(), "", http.StatusNotFound, "no such delivery")
-	_, err := r.q.Get(t.Context(), delivered)
-	require.NoError(t, err)
+		r.posts("/kindly/chats/erase", `{"chat_id":"nobody's"}`, `{"erased":0}`)
+		r.posts("/kindly/chats/erase", `{"chat_id":"two"}`, `{"erased":1}`)
+		r.fails(http.MethodGet, "/kindly/deliveries/"+pending.String(), "", http.StatusNotFound, "no such delivery")
+		_, err := r.q.Get(t.Context(), delivered)
+		require.NoError(t, err)
+	})
 }
 
 func TestAdminStatus(t *testing.T) {
-	r := newAdminRig(t)
-	idle := `{"name":"support","upstream":"slack","configured":true,"condition":"healthy","since":"2026-11-22T14:28:00.000Z",
-		"last_error":null,"next_probe_at":null,"held_until":null,"deliveries":{"pending":0,"delivered":0,"dead":0},"oldest_pending_at":null}`
-	r.gets("/kindly/status", `{"store":null,"deliveries":{"pending":0,"delivered":0,"dead":0},"oldest_pending_at":null,
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		idle := `{"name":"support","upstream":"slack","configured":true,"condition":"healthy","since":"2026-11-22T14:28:00.000Z",
+		"last_error":null,"next_probe_at":null,"held_until":null,"deliveries":{"pending":0,"delivered":0,"dead":0},"oldest_pending_at":null,"losses":{}}`
+		r.gets("/kindly/status", `{"store":null,"deliveries":{"pending":0,"delivered":0,"dead":0},"oldest_pending_at":null,"losses":{},
 		"upstreams":[`+idle+`,`+strings.Replace(idle, "slack", "zendesk", 1)+`]}`)
 
-	r.ofEach()
-	r.passes(time.Minute)
-	r.submits(4, zendesk, "", denied)
-	gone := r.submits(5, delivery.Lane{Webhook: "long", Upstream: "gone"}, "", taken)
-	r.store.status = map[string]any{"path": "deliveries.db"}
-	r.gets("/kindly/status", `{"store":{"path":"deliveries.db"},"deliveries":{"pending":3,"delivered":1,"dead":1},"oldest_pending_at":"2026-11-22T14:30:00.000Z",
+		r.ofEach()
+		r.passes(time.Minute)
+		r.submits(4, zendesk, "", denied)
+		gone := r.submits(5, delivery.Lane{Webhook: "long", Upstream: "gone"}, "", taken)
+		r.store.status = map[string]any{"path": "deliveries.db"}
+		r.gets("/kindly/status", `{"store":{"path":"deliveries.db"},"deliveries":{"pending":3,"delivered":1,"dead":1},"oldest_pending_at":"2026-11-22T14:30:00.000Z","losses":{"dead":1},
 		"upstreams":[
 			{"name":"long","upstream":"gone","configured":false,"condition":null,"since":null,"last_error":null,"next_probe_at":null,"held_until":null,
-				"deliveries":{"pending":1,"delivered":0,"dead":0},"oldest_pending_at":"2026-11-22T14:31:00.000Z"},
+				"deliveries":{"pending":1,"delivered":0,"dead":0},"oldest_pending_at":"2026-11-22T14:31:00.000Z","losses":{}},
 			{"name":"support","upstream":"slack","configured":true,"condition":"healthy","since":"2026-11-22T14:28:00.000Z",
 				"last_error":{"time":"2026-11-22T14:29:00.000Z","error":"the upstream answered 422 Unprocessable Entity"},"next_probe_at":null,"held_until":null,
-				"deliveries":{"pending":0,"delivered":0,"dead":1},"oldest_pending_at":null},
+				"deliveries":{"pending":0,"delivered":0,"dead":1},"oldest_pending_at":null,"losses":{"dead":1}},
 			{"name":"support","upstream":"zendesk","configured":true,"condition":"paused","since":"2026-11-22T14:31:00.000Z",
 				"last_error":{"time":"2026-11-22T14:31:00.000Z","error":"the upstream answered 401 Unauthorized"},"next_probe_at":"2026-11-22T14:32:00.000Z","held_until":null,
-				"deliveries":{"pending":2,"delivered":1,"dead":0},"oldest_pending_at":"2026-11-22T14:30:00.000Z"}]}`)
-	r.is(gone, delivery.Pending)
+				"deliveries":{"pending":2,"delivered":1,"dead":0},"oldest_pending_at":"2026-11-22T14:30:00.000Z","losses":{}}]}`)
+		r.is(gone, delivery.Pending)
+	})
+}
+
+// notReady is what a store does that never becomes ready.
+func notReady(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAdminStatusOfAStoreThatIsNotReady(t *testing.T) {
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		r.submits(1, zendesk, "", lost)
+		r.store.status, r.store.count = map[string]any{"ready": false}, notReady
+		upstream := func(label, condition, lastError string) string {
+			return `{"name":"support","upstream":"` + label + `","configured":true,"condition":"` + condition + `","since":"2026-11-22T14:28:00.000Z",
+				"last_error":` + lastError + `,"next_probe_at":null,"held_until":null,"deliveries":null,"oldest_pending_at":null,"losses":{}}`
+		}
+		zendesk := upstream("zendesk", "healthy", `{"time":"2026-11-22T14:28:00.000Z","error":"connection reset"}`)
+		r.gets("/kindly/status", `{"store":{"ready":false},"deliveries":null,"oldest_pending_at":null,"losses":{},
+			"upstreams":[`+upstream("slack", "healthy", "null")+`,`+zendesk+`]}`)
+		require.Equal(t, time.Second, r.now().Sub(adminStart))
+		r.posts("/kindly/upstreams/support/slack/resume", "", upstream("slack", "healthy", "null"))
+
+		r.store.count = func(context.Context) error { return errors.New("input/output error") }
+		r.fails(http.MethodGet, "/kindly/status", "", http.StatusInternalServerError, "the store failed: input/output error")
+	})
 }
 
 // What is gone from the configuration is shown as long as it says something.
 func TestAdminStatusOfWhatIsGone(t *testing.T) {
-	r := newAdminRig(t)
-	names := func() (names []string) {
-		_, answer := r.request(http.MethodGet, "/kindly/status", "")
-		var document statusDocument
-		require.NoError(t, json.Unmarshal([]byte(answer), &document))
-		for _, u := range document.Upstreams {
-			names = append(names, u.Upstream)
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		names := func() (names []string) {
+			_, answer := r.request(http.MethodGet, "/kindly/status", "")
+			var document statusDocument
+			require.NoError(t, json.Unmarshal([]byte(answer), &document))
+			for _, u := range document.Upstreams {
+				names = append(names, u.Upstream)
+			}
+			return names
 		}
-		return names
-	}
-	pop := r.q.Push(map[delivery.Lane]delivery.Definition{slack: {Target: r.desk, Concurrency: 1}})
-	require.Equal(t, []string{"slack"}, names())
-	require.NoError(t, r.q.Pause(zendesk))
-	require.Equal(t, []string{"slack", "zendesk"}, names())
-	require.NoError(t, r.q.Resume(zendesk))
-	require.Equal(t, []string{"slack"}, names())
-	r.submits(1, zendesk, "", taken)
-	require.Equal(t, []string{"slack", "zendesk"}, names())
-	pop()
+		pop := r.q.Push(map[delivery.Lane]delivery.Definition{slack: {Target: r.desk, Concurrency: 1}})
+		require.Equal(t, []string{"slack"}, names())
+		require.NoError(t, r.q.Pause(zendesk))
+		require.Equal(t, []string{"slack", "zendesk"}, names())
+		require.NoError(t, r.q.Resume(zendesk))
+		require.Equal(t, []string{"slack"}, names())
+		r.submits(1, zendesk, "", taken)
+		require.Equal(t, []string{"slack", "zendesk"}, names())
+		pop()
+	})
 }
 
 func TestAdminPauseAndResume(t *testing.T) {
-	r := newAdminRig(t)
-	zendesk := func(condition, since, pending, oldest string) string {
-		return `{"name":"support","upstream":"zendesk","configured":true,"condition":"` + condition + `","since":"` + since + `",
-			"last_error":null,"next_probe_at":null,"held_until":null,"deliveries":{"pending":` + pending + `,"delivered":0,"dead":0},"oldest_pending_at":` + oldest + `}`
-	}
-	r.passes(time.Minute)
-	r.posts("/kindly/upstreams/support/zendesk/pause", "", zendesk("paused_by_hand", "2026-11-22T14:29:00.000Z", "0", "null"))
-	id := r.submits(1, delivery.Lane{Webhook: "support", Upstream: "zendesk"}, "", taken)
-	r.is(id, delivery.Pending)
-	r.posts("/kindly/upstreams/support/zendesk/pause", "", zendesk("paused_by_hand", "2026-11-22T14:29:00.000Z", "1", `"2026-11-22T14:29:00.000Z"`))
-	status, _ := r.request(http.MethodPost, "/kindly/upstreams/support/zendesk/resume", "")
-	require.Equal(t, http.StatusOK, status)
-	r.is(id, delivery.Delivered)
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		zendesk := func(condition, since, pending, oldest string) string {
+			return `{"name":"support","upstream":"zendesk","configured":true,"condition":"` + condition + `","since":"` + since + `",
+			"last_error":null,"next_probe_at":null,"held_until":null,"deliveries":{"pending":` + pending + `,"delivered":0,"dead":0},"oldest_pending_at":` + oldest + `,"losses":{}}`
+		}
+		r.passes(time.Minute)
+		r.posts("/kindly/upstreams/support/zendesk/pause", "", zendesk("paused_by_hand", "2026-11-22T14:29:00.000Z", "0", "null"))
+		id := r.submits(1, delivery.Lane{Webhook: "support", Upstream: "zendesk"}, "", taken)
+		r.is(id, delivery.Pending)
+		r.posts("/kindly/upstreams/support/zendesk/pause", "", zendesk("paused_by_hand", "2026-11-22T14:29:00.000Z", "1", `"2026-11-22T14:29:00.000Z"`))
+		status, _ := r.request(http.MethodPost, "/kindly/upstreams/support/zendesk/resume", "")
+		require.Equal(t, http.StatusOK, status)
+		r.is(id, delivery.Delivered)
+	})
 }
 
 func TestAdminOfABrokenStore(t *testing.T) {
-	r := newAdminRig(t)
-	dead := r.submits(1, zendesk, "", refused)
-	r.store.fails = errors.New("no space left on device")
-	r.fails(http.MethodPost, "/kindly/deliveries/"+dead.String()+"/retry", "", http.StatusInternalServerError, "the store failed: no space left on device")
-	r.fails(http.MethodPost, "/kindly/deliveries/retry", `{"state":"dead"}`, http.StatusInternalServerError, "the store failed: no space left on device")
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		dead := r.submits(1, zendesk, "", refused)
+		r.store.fails = errors.New("no space left on device")
+		r.fails(http.MethodPost, "/kindly/deliveries/"+dead.String()+"/retry", "", http.StatusInternalServerError, "the store failed: no space left on device")
+		r.fails(http.MethodPost, "/kindly/deliveries/retry", `{"state":"dead"}`, http.StatusInternalServerError, "the store failed: no space left on device")
+	})
 }
 
 func TestAdminOfAStoppedServer(t *testing.T) {
-	r := newAdminRig(t)
-	require.NoError(t, r.q.Close())
-	for _, path := range []string{"/kindly/status", "/kindly/deliveries", "/kindly/deliveries/" + numbered(1).String()} {
-		r.fails(http.MethodGet, path, "", http.StatusServiceUnavailable, "the server is stopping")
-	}
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		require.NoError(t, r.q.Close())
+		for _, path := range []string{"/kindly/status", "/kindly/deliveries", "/kindly/deliveries/" + numbered(1).String()} {
+			r.fails(http.MethodGet, path, "", http.StatusServiceUnavailable, "the server is stopping")
+		}
+	})
 }

@@ -2,6 +2,7 @@ package kindly
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -23,8 +24,11 @@ import (
 // what it tells beside that.
 func (r *adminRig) runs(cmd *cobra.Command, args ...string) (printed, told string, err error) {
 	r.Helper()
+	// It lives no longer than the command: while it listens, time stands still.
+	server := httptest.NewServer(r.Handler)
+	defer server.Close()
 	var out, beside bytes.Buffer
-	cmd.SetArgs(append(args, "--address", strings.TrimPrefix(r.URL, "http://")))
+	cmd.SetArgs(append(args, "--address", strings.TrimPrefix(server.URL, "http://")))
 	cmd.SetOut(&out)
 	cmd.SetErr(&beside)
 	cmd.SilenceErrors = true // as Caddy has it, who prints them
@@ -51,112 +55,136 @@ func unpadded(s string) string {
 }
 
 func TestCommandStatus(t *testing.T) {
-	r := newAdminRig(t)
-	r.ofEach()
-	r.passes(time.Minute)
-	r.submits(4, zendesk, "", denied)
-	require.NoError(t, r.q.Pause(slack))
-	r.submits(5, delivery.Lane{Webhook: "long", Upstream: "gone"}, "", taken)
-	r.store.status = map[string]any{"path": "/data/deliveries.db", "free_pages": 12, "compaction": nil}
-	r.prints(`
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		r.ofEach()
+		r.passes(time.Minute)
+		r.submits(4, zendesk, "", denied)
+		require.NoError(t, r.q.Pause(slack))
+		r.submits(5, delivery.Lane{Webhook: "long", Upstream: "gone"}, "", taken)
+		r.store.status = map[string]any{"path": "/data/deliveries.db", "free_pages": 12, "compaction": nil}
+		r.prints(`
 NAME     UPSTREAM  CONDITION       SINCE                 NEXT PROBE            PENDING  OLDEST                DELIVERED  DEAD  LAST ERROR
 long     gone      gone            -                     -                     1        2026-11-22T14:31:00Z  0          0     -
 support  slack     paused by hand  2026-11-22T14:31:00Z  -                     0        -                     0          1     the upstream answered 422 Unprocessable Entity at 2026-11-22T14:29:00Z
 support  zendesk   paused          2026-11-22T14:31:00Z  2026-11-22T14:32:00Z  2        2026-11-22T14:30:00Z  1          0     the upstream answered 401 Unauthorized at 2026-11-22T14:31:00Z
 all      -         -               -                     -                     3        2026-11-22T14:30:00Z  1          1     -
 
+Without a ticket of its own, since Caddy started:
+dead  1
+
 store compaction  null
 store free pages  12
 store path        /data/deliveries.db
 `, statusCommand())
 
-	printed, _, err := r.runs(statusCommand(), "--json")
-	require.NoError(t, err)
-	_, want := r.request(http.MethodGet, "/kindly/status", "")
-	require.Equal(t, want, printed)
+		printed, _, err := r.runs(statusCommand(), "--json")
+		require.NoError(t, err)
+		_, want := r.request(http.MethodGet, "/kindly/status", "")
+		require.Equal(t, want, printed)
+	})
+}
+
+func TestCommandStatusOfAStoreThatIsNotReady(t *testing.T) {
+	runAdmin(t, func(_ *testing.T, r *adminRig) {
+		r.store.status = map[string]any{"ready": false}
+		r.store.count = func(context.Context) error { return context.DeadlineExceeded }
+		r.prints(`
+NAME     UPSTREAM  CONDITION  SINCE                 NEXT PROBE  PENDING  OLDEST  DELIVERED  DEAD  LAST ERROR
+support  slack     healthy    2026-11-22T14:28:00Z  -           -        -       -          -     -
+support  zendesk   healthy    2026-11-22T14:28:00Z  -           -        -       -          -     -
+all      -         -          -                     -           -        -       -          -     -
+
+The store is not ready: deliveries are not counted, and webhooks wait for it.
+
+store ready  false
+`, statusCommand())
+	})
 }
 
 func TestCommandList(t *testing.T) {
-	r := newAdminRig(t)
-	r.prints(`
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		r.prints(`
 ID  RECEIVED  NAME  UPSTREAM  EVENT  CHAT  STATE  ATTEMPTS  NEXT ATTEMPT  TICKET  ERROR
 `, listCommand())
-	r.ofEach()
-	r.prints(`
+		r.ofEach()
+		r.prints(`
 ID                                    RECEIVED              NAME     UPSTREAM  EVENT     CHAT  STATE      ATTEMPTS  NEXT ATTEMPT          TICKET  ERROR
 0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e03  2026-11-22T14:30:00Z  support  zendesk   dialogue  two   pending    1         2026-11-22T15:30:00Z  -       connection reset
 0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02  2026-11-22T14:29:00Z  support  slack     dialogue  -     dead       1         -                     -       the upstream answered 422 Unprocessable Entity
 0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e01  2026-11-22T14:28:00Z  support  zendesk   dialogue  one   delivered  1         -                     4711    -
 `, listCommand())
-	r.prints(`
+		r.prints(`
 ID                                    RECEIVED              NAME     UPSTREAM  EVENT     CHAT  STATE    ATTEMPTS  NEXT ATTEMPT          TICKET  ERROR
 0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e03  2026-11-22T14:30:00Z  support  zendesk   dialogue  two   pending  1         2026-11-22T15:30:00Z  -       connection reset
 `, listCommand(), "--state", "pending", "--name", "support", "--chat", "two")
 
-	printed, told, err := r.runs(listCommand(), "--limit", "1")
-	require.NoError(t, err)
-	require.Equal(t, 2, strings.Count(printed, "\n"))
-	require.Contains(t, told, "There are more: --limit 2")
+		printed, told, err := r.runs(listCommand(), "--limit", "1")
+		require.NoError(t, err)
+		require.Equal(t, 2, strings.Count(printed, "\n"))
+		require.Contains(t, told, "There are more: --limit 2")
 
-	printed, told, err = r.runs(listCommand(), "--limit", "2", "--json")
-	require.NoError(t, err)
-	require.Empty(t, told)
-	require.JSONEq(t, `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`, printed)
+		printed, told, err = r.runs(listCommand(), "--limit", "2", "--json")
+		require.NoError(t, err)
+		require.Empty(t, told)
+		require.JSONEq(t, `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`, printed)
+	})
 }
 
 // A list can be longer than what one request answers.
 func TestCommandListOfMany(t *testing.T) {
-	r := newAdminRig(t)
-	for n := range 1100 {
-		r.desk.answers(taken)
-		id := numbered(byte(n))
-		id[14] = byte(n >> 8)
-		_, err := r.q.Submit(t.Context(), []*delivery.Delivery{{ID: id, Lane: zendesk, ReceivedAt: r.now()}}, time.Minute)
-		require.NoError(t, err)
-	}
-	for _, test := range []struct {
-		limit, want string
-		lines       int
-	}{
-		{"1050", "There are more: --limit 2100", 1051},
-		{"1100", "", 1101},
-		{"5000", "", 1101},
-	} {
-		printed, told, err := r.runs(listCommand(), "--limit", test.limit)
-		require.NoError(t, err)
-		require.Equal(t, test.lines, strings.Count(printed, "\n"))
-		require.Contains(t, told, test.want)
-		require.Equal(t, test.want == "", told == "")
-	}
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		for n := range 1100 {
+			r.desk.answers(taken)
+			id := numbered(byte(n))
+			id[14] = byte(n >> 8)
+			_, err := r.q.Submit(t.Context(), []*delivery.Delivery{{ID: id, Lane: zendesk, ReceivedAt: r.now()}}, time.Minute)
+			require.NoError(t, err)
+		}
+		for _, test := range []struct {
+			limit, want string
+			lines       int
+		}{
+			{"1050", "There are more: --limit 2100", 1051},
+			{"1100", "", 1101},
+			{"5000", "", 1101},
+		} {
+			printed, told, err := r.runs(listCommand(), "--limit", test.limit)
+			require.NoError(t, err)
+			require.Equal(t, test.lines, strings.Count(printed, "\n"))
+			require.Contains(t, told, test.want)
+			require.Equal(t, test.want == "", told == "")
+		}
+	})
 }
 
 // What strangers wrote does nothing to a terminal, or to the table.
 func TestCommandsPrintNoControlCharacters(t *testing.T) {
-	r := newAdminRig(t)
-	const hostile = "\x1b]0;owned\x07\n\tx\u202egnp\u009b31m\u2028" + "\xff"
-	id := r.submits(1, zendesk, hostile+strings.Repeat("long", 100), lost)
-	for _, cmd := range []*cobra.Command{listCommand(), showCommand()} {
-		args := []string{}
-		if cmd.Name() == "show" {
-			args = append(args, id.String())
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		const hostile = "\x1b]0;owned\x07\n\tx\u202egnp\u009b31m\u2028" + "\xff"
+		id := r.submits(1, zendesk, hostile+strings.Repeat("long", 100), lost)
+		for _, cmd := range []*cobra.Command{listCommand(), showCommand()} {
+			args := []string{}
+			if cmd.Name() == "show" {
+				args = append(args, id.String())
+			}
+			printed, _, err := r.runs(cmd, args...)
+			require.NoError(t, err)
+			require.Contains(t, printed, "�]0;owned���x�gnp�31m")
+			for _, wrong := range []string{"\x1b", "\x07", "\t", "\u202e", "\u009b", "\u2028", "\xff"} {
+				require.NotContains(t, printed, wrong)
+			}
+			if cmd.Name() == "list" {
+				require.Equal(t, 2, strings.Count(printed, "\n"))
+				require.NotContains(t, printed, strings.Repeat("long", 20))
+			}
 		}
-		printed, _, err := r.runs(cmd, args...)
-		require.NoError(t, err)
-		require.Contains(t, printed, "�]0;owned���x�gnp�31m")
-		for _, wrong := range []string{"\x1b", "\x07", "\t", "\u202e", "\u009b", "\u2028", "\xff"} {
-			require.NotContains(t, printed, wrong)
-		}
-		if cmd.Name() == "list" {
-			require.Equal(t, 2, strings.Count(printed, "\n"))
-			require.NotContains(t, printed, strings.Repeat("long", 20))
-		}
-	}
+	})
 }
 
 func TestCommandShow(t *testing.T) {
-	r := newAdminRig(t)
-	delivered, _, pending := r.ofEach()
-	r.prints(`
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		delivered, _, pending := r.ofEach()
+		r.prints(`
 id        0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e01
 webhook   support
 upstream  zendesk
@@ -171,7 +199,7 @@ attempts  1
 TIME                  TOOK  STAGE     STATUS  ERROR
 2026-11-22T14:28:00Z  0s    upstream  201     -
 `, showCommand(), delivered.String())
-	r.prints(`
+		r.prints(`
 id            0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e03
 webhook       support
 upstream      zendesk
@@ -190,46 +218,48 @@ TIME                  TOOK  STAGE     STATUS  ERROR
 }
 `, showCommand(), pending.String())
 
-	printed, _, err := r.runs(showCommand(), pending.String(), "--json")
-	require.NoError(t, err)
-	_, want := r.request(http.MethodGet, "/kindly/deliveries/"+pending.String(), "")
-	require.Equal(t, want, printed)
+		printed, _, err := r.runs(showCommand(), pending.String(), "--json")
+		require.NoError(t, err)
+		_, want := r.request(http.MethodGet, "/kindly/deliveries/"+pending.String(), "")
+		require.Equal(t, want, printed)
+	})
 }
 
 func TestCommandRetry(t *testing.T) {
-	r := newAdminRig(t)
-	delivered, dead, pending := r.ofEach()
-	r.desk.answers(taken)
-	printed, _, err := r.runs(retryCommand(), delivered.String(), dead.String(), numbered(99).String(), pending.String())
-	require.EqualError(t, err, delivered.String()+": it is delivered already: there is nothing to retry (HTTP 409)\n"+
-		numbered(99).String()+": no such delivery: it never was, was dropped, or is no longer kept (HTTP 404)")
-	require.Equal(t, dead.String()+" is attempted now.\n"+pending.String()+" is attempted now.\n", printed)
-	r.is(dead, delivery.Delivered)
-	r.is(pending, delivery.Delivered)
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		delivered, dead, pending := r.ofEach()
+		r.desk.answers(taken)
+		printed, _, err := r.runs(retryCommand(), delivered.String(), dead.String(), numbered(99).String(), pending.String())
+		require.EqualError(t, err, delivered.String()+": it is delivered already: there is nothing to retry (HTTP 409)\n"+
+			numbered(99).String()+": no such delivery: it never was, was dropped, or is no longer kept (HTTP 404)")
+		require.Equal(t, dead.String()+" is attempted now.\n"+pending.String()+" is attempted now.\n", printed)
+		r.is(dead, delivery.Delivered)
+		r.is(pending, delivery.Delivered)
 
-	more := []uuid.UUID{r.submits(11, zendesk, "", refused), r.submits(12, slack, "", refused), r.submits(13, slack, "", lost)}
-	r.desk.answers(taken)
-	r.prints("0 deliveries are due now.\n", retryCommand(), "--state", "dead", "--name", "sales")
-	r.prints("2 deliveries are due now.\n", retryCommand(), "--state", "dead", "--name", "support")
-	r.prints(`{"retried":1}`+"\n", retryCommand(), "--state", "pending", "--json")
-	for _, id := range more {
-		r.is(id, delivery.Delivered)
-	}
+		more := []uuid.UUID{r.submits(11, zendesk, "", refused), r.submits(12, slack, "", refused), r.submits(13, slack, "", lost)}
+		r.desk.answers(taken)
+		r.prints("0 deliveries are due now.\n", retryCommand(), "--state", "dead", "--name", "sales")
+		r.prints("2 deliveries are due now.\n", retryCommand(), "--state", "dead", "--name", "support")
+		r.prints(`{"retried":1}`+"\n", retryCommand(), "--state", "pending", "--json")
+		for _, id := range more {
+			r.is(id, delivery.Delivered)
+		}
+	})
 }
 
 func TestCommandDrop(t *testing.T) {
-	r := newAdminRig(t)
-	_, dead, pending := r.ofEach()
-	r.prints(dead.String()+" is dropped.\n", dropCommand(), dead.String())
-	r.prints(`{"dropped":1}`+"\n", dropCommand(), "--json", pending.String())
-	_, _, err := r.runs(dropCommand(), dead.String())
-	require.ErrorContains(t, err, "no such delivery")
-	_, _, err = r.runs(showCommand(), pending.String())
-	require.EqualError(t, err, "no such delivery: it never was, was dropped, or is no longer kept (HTTP 404)")
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		_, dead, pending := r.ofEach()
+		r.prints(dead.String()+" is dropped.\n", dropCommand(), dead.String())
+		r.prints(`{"dropped":1}`+"\n", dropCommand(), "--json", pending.String())
+		_, _, err := r.runs(dropCommand(), dead.String())
+		require.ErrorContains(t, err, "no such delivery")
+		_, _, err = r.runs(showCommand(), pending.String())
+		require.EqualError(t, err, "no such delivery: it never was, was dropped, or is no longer kept (HTTP 404)")
+	})
 }
 
 func TestCommandsRefuse(t *testing.T) {
-	r := newAdminRig(t)
 	for _, test := range []struct {
 		cmd  *cobra.Command
 		args string
@@ -257,8 +287,10 @@ func TestCommandsRefuse(t *testing.T) {
 				require.ErrorContains(t, test.cmd.Execute(), test.want)
 				return
 			}
-			_, _, err := r.runs(test.cmd, args...)
-			require.ErrorContains(t, err, test.want)
+			runAdmin(t, func(t *testing.T, r *adminRig) {
+				_, _, err := r.runs(test.cmd, args...)
+				require.ErrorContains(t, err, test.want)
+			})
 		})
 	}
 }
@@ -304,25 +336,26 @@ func TestCommandsWithoutAnAdminAPI(t *testing.T) {
 
 // The admin API can be at a unix socket.
 func TestCommandsByASocket(t *testing.T) {
-	r := newAdminRig(t)
-	id := r.submits(1, zendesk, "", taken)
-	socket := filepath.Join(t.TempDir(), "admin.sock")
-	listener, err := net.Listen("unix", socket)
-	require.NoError(t, err)
-	server := &http.Server{Handler: r.Config.Handler, ReadHeaderTimeout: time.Minute}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	cmd := showCommand()
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetArgs([]string{id.String(), "--json", "--address", "unix/" + socket})
-	require.NoError(t, cmd.Execute())
-	require.NoError(t, server.Close())
-	require.ErrorIs(t, <-done, http.ErrServerClosed)
-	var document detailsDocument
-	require.NoError(t, json.Unmarshal(out.Bytes(), &document))
-	require.Equal(t, id, document.ID)
-	require.Len(t, document.Attempts, 1)
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		id := r.submits(1, zendesk, "", taken)
+		socket := filepath.Join(t.TempDir(), "admin.sock")
+		listener, err := net.Listen("unix", socket)
+		require.NoError(t, err)
+		server := &http.Server{Handler: r.Handler, ReadHeaderTimeout: time.Minute}
+		done := make(chan error, 1)
+		go func() { done <- server.Serve(listener) }()
+		cmd := showCommand()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetArgs([]string{id.String(), "--json", "--address", "unix/" + socket})
+		require.NoError(t, cmd.Execute())
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-done, http.ErrServerClosed)
+		var document detailsDocument
+		require.NoError(t, json.Unmarshal(out.Bytes(), &document))
+		require.Equal(t, id, document.ID)
+		require.Len(t, document.Attempts, 1)
+	})
 }
 
 func TestCommandDeliveries(t *testing.T) {

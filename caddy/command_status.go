@@ -65,15 +65,42 @@ func (s *statusDocument) print(out io.Writer) error {
 		if u.LastError != nil {
 			lastError = short(u.LastError.Error) + " at " + stamp(u.LastError.Time)
 		}
-		t.line(u.Name, u.Upstream, condition, stamp(u.Since), probe,
-			strconv.Itoa(u.Deliveries.Pending), stamp(u.OldestPendingAt), strconv.Itoa(u.Deliveries.Delivered), strconv.Itoa(u.Deliveries.Dead), lastError)
+		pending, delivered, dead := u.Deliveries.cells()
+		t.line(u.Name, u.Upstream, condition, stamp(u.Since), probe, pending, stamp(u.OldestPendingAt), delivered, dead, lastError)
 	}
-	t.line("all", "", "", "", "",
-		strconv.Itoa(s.Deliveries.Pending), stamp(s.OldestPendingAt), strconv.Itoa(s.Deliveries.Delivered), strconv.Itoa(s.Deliveries.Dead), "")
+	pending, delivered, dead := s.Deliveries.cells()
+	t.line("all", "", "", "", "", pending, stamp(s.OldestPendingAt), delivered, dead, "")
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if s.Deliveries == nil {
+		fmt.Fprintln(out, "\nThe store is not ready: deliveries are not counted, and webhooks wait for it.")
+	}
+	if err := s.printLosses(out); err != nil {
+		return err
+	}
 	return s.printStore(out)
+}
+
+// cells returns the counts for a table, empty if they are not known.
+func (c *countsDocument) cells() (pending, delivered, dead string) {
+	if c == nil {
+		return "", "", ""
+	}
+	return strconv.Itoa(c.Pending), strconv.Itoa(c.Delivered), strconv.Itoa(c.Dead)
+}
+
+// printLosses writes why accepted webhooks are no tickets of their own.
+func (s *statusDocument) printLosses(out io.Writer) error {
+	if len(s.Losses) == 0 {
+		return nil
+	}
+	fmt.Fprintln(out, "\nWithout a ticket of its own, since Caddy started:")
+	t := newTable(out)
+	for _, why := range slices.Sorted(maps.Keys(s.Losses)) {
+		t.line(strings.ReplaceAll(string(why), "_", " "), strconv.Itoa(s.Losses[why]))
+	}
+	return t.Flush()
 }
 
 // printStore writes what the store tells of itself, whatever that is.

@@ -2,7 +2,6 @@ package kindly
 
 import (
 	"context"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -18,17 +17,6 @@ type leaving struct {
 	key     runtimeKey
 	durable bool
 	log     *zap.Logger
-}
-
-// countTimeout bounds how long the end of a store waits for numbers: a store
-// that is not ready yet may need some time.
-const countTimeout = time.Second
-
-// Count implements [delivery.Store].
-func (l leaving) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, error) {
-	ctx, cancel := context.WithTimeout(ctx, countTimeout)
-	defer cancel()
-	return l.Store.Count(ctx)
 }
 
 // Status is what the store tells of itself, nil if that is nothing.
@@ -48,10 +36,12 @@ func (l leaving) Close() error {
 }
 
 func (l leaving) tell() {
-	counts, err := l.Count(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
+	defer cancel()
+	counts, err := l.Count(ctx)
 	var pending, dead int
 	for lane, c := range counts {
-		leftBehindTotal.WithLabelValues(lane.Webhook, lane.Upstream).Add(float64(c.Pending + c.Dead))
+		losses.Add(lane, delivery.LossLeftBehind, c.Pending)
 		pending += c.Pending
 		dead += c.Dead
 	}

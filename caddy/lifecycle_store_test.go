@@ -184,12 +184,12 @@ func TestAnotherStore(t *testing.T) {
 	require.Contains(t, lines[0], "write `store bolt "+l.deliveries()+"` again until nothing is pending there")
 	require.Contains(t, lines[0], `"pending":2,"dead_letters":0`)
 	require.Contains(t, lines[0], `"level":"error"`)
-	before := l.metric(`caddy_kindly_left_behind_total{name="shop",upstream="default"}`)
+	before := l.metric(`caddy_kindly_losses_total{name="shop",reason="left_behind",upstream="default"}`)
 	require.Positive(t, before)
 
 	l.load(l.site(webhook, options("store memory")))
 	require.Len(t, l.logged(leftBehind), 2)
-	require.Equal(t, before+1, l.metric(`caddy_kindly_left_behind_total{name="shop",upstream="default"}`))
+	require.Equal(t, before+1, l.metric(`caddy_kindly_losses_total{name="shop",reason="left_behind",upstream="default"}`))
 	l.send("shop", "chat-4")
 
 	l.desk.Recover()

@@ -293,6 +293,7 @@ func TestMetricsGoOnOverReloads(t *testing.T) {
 		`caddy_kindly_webhooks_total{event="dialogue",name="too",outcome="delivered"}`:     1,
 		`caddy_kindly_signatures_total{name="metered",secret="1"}`:                         2,
 		`caddy_kindly_signatures_total{name="too",secret="1"}`:                             1,
+		`caddy_kindly_losses_total{name="metered",reason="duplicate",upstream="default"}`:  1,
 		`caddy_kindly_transcripts_missing_total{name="too"}`:                               0,
 	}
 	before := make(map[string]int)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 // The collectors live as long as the process, so that counters go on over
@@ -31,13 +32,19 @@ var (
 		Name:      "transcripts_missing_total",
 		Help:      "Tickets that went out without the chat's transcript because it could not be had.",
 	}, []string{"name"})
-	leftBehindTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+	lossesTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy",
 		Subsystem: "kindly",
-		Name:      "left_behind_total",
-		Help:      "Pending deliveries and dead letters in stores that a reload has taken out of the configuration.",
-	}, []string{"name", "upstream"})
+		Name:      "losses_total",
+		Help: "Accepted webhooks that did not become tickets of their own, by webhook, upstream and reason: " +
+			"duplicate, dead, expired, dropped, erased, damaged or left_behind.",
+	}, []string{"name", "upstream", "reason"})
 )
+
+// losses counts those of all stores since the process began.
+var losses = delivery.NewLosses(func(lane delivery.Lane, why delivery.Loss, n int) {
+	lossesTotal.WithLabelValues(lane.Webhook, lane.Upstream, string(why)).Add(float64(n))
+})
 
 // observer counts for one webhook.
 type observer struct {
@@ -50,7 +57,7 @@ type observer struct {
 // an observer for the webhook.
 func observe(ctx caddy.Context, name string) kindlyhandler.Observer {
 	registry := ctx.GetMetricsRegistry()
-	for _, collector := range []prometheus.Collector{webhooksTotal, signaturesTotal, transcriptsMissingTotal, leftBehindTotal} {
+	for _, collector := range []prometheus.Collector{webhooksTotal, signaturesTotal, transcriptsMissingTotal, lossesTotal} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			ctx.Logger().Error("cannot register metrics: " + err.Error())

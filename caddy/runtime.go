@@ -52,11 +52,11 @@ func takeRuntime(engine Engine, limits Limits, name string) (*runtime, error) {
 	key := runtimeKey{caddy.GetModuleID(engine), location}
 	value, _, err := runtimes.LoadOrNew(key, func() (caddy.Destructor, error) {
 		log := zap.New(currentLog{}).Named(name)
-		store, err := engine.Open(location, limits, log)
+		store, err := engine.Open(location, StoreOptions{limits, log, losses})
 		if err != nil {
 			return nil, err
 		}
-		options := []delivery.Option{delivery.WithLogger(log)}
+		options := []delivery.Option{delivery.WithLogger(log), delivery.WithLosses(losses)}
 		if !engine.Durable() {
 			options = append(options, delivery.RefuseWhileStopping())
 		}

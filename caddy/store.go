@@ -20,7 +20,7 @@ type Engine interface {
 
 	// Open opens the store at a location. Every site waits for that: what
 	// takes long is to go on in the background.
-	Open(location string, limits Limits, log *zap.Logger) (Store, error)
+	Open(location string, o StoreOptions) (Store, error)
 
 	// Durable tells whether what is stored outlives the process.
 	Durable() bool
@@ -30,6 +30,14 @@ type Engine interface {
 type Store interface {
 	delivery.Store
 	SetLimits(Limits)
+}
+
+// StoreOptions are what every engine is given.
+type StoreOptions struct {
+	Limits
+	Log *zap.Logger
+	// Losses counts what the store itself gives up.
+	Losses *delivery.Losses
 }
 
 // Limits of a store. All of them are above 0.

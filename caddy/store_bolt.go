@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
 )
@@ -116,8 +115,8 @@ func realPath(path string) (string, error) {
 }
 
 // Open implements [Engine].
-func (*BoltStore) Open(location string, limits Limits, log *zap.Logger) (Store, error) {
-	store, err := bolt.Open(bolt.Options{Path: location, Limits: bolt.Limits(limits), Log: log})
+func (*BoltStore) Open(location string, o StoreOptions) (Store, error) {
+	store, err := bolt.Open(bolt.Options{Path: location, Limits: bolt.Limits(o.Limits), Log: o.Log, Losses: o.Losses})
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package kindly
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/memory"
 )
@@ -37,9 +36,9 @@ func (*MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (*MemoryStore) Locate() (string, error) { return "", nil }
 
 // Open implements [Engine].
-func (*MemoryStore) Open(_ string, limits Limits, _ *zap.Logger) (Store, error) {
-	store := memoryStore{memory.New(memory.Options{})}
-	store.SetLimits(limits)
+func (*MemoryStore) Open(_ string, o StoreOptions) (Store, error) {
+	store := memoryStore{memory.New(memory.Options{Losses: o.Losses})}
+	store.SetLimits(o.Limits)
 	return store, nil
 }
 

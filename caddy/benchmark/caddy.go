@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,11 +37,10 @@ type site struct {
 	directives string
 }
 
-// caddyfile returns the configuration. The address of the admin endpoint may
-// be "off".
-func caddyfile(admin string, sites []site) []byte {
+// caddyfile returns a configuration.
+func caddyfile(admin, store string, sites []site) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "{\n\tadmin %s\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\n", admin)
+	fmt.Fprintf(&b, "{\n\tadmin %s\n\tauto_https off\n\tdefault_bind 127.0.0.1\n\tkindly {\n\t\tstore %s\n\t}\n}\n", admin, store)
 	for _, s := range sites {
 		_, port, _ := net.SplitHostPort(s.addr)
 		fmt.Fprintf(&b, "\nhttp://:%s {\n%s\n}\n", port, s.directives)
@@ -51,50 +48,66 @@ func caddyfile(admin string, sites []site) []byte {
 	return b.Bytes()
 }
 
-// caddy is the running Caddy.
+// caddy is a Caddy that runs, or can be started again.
 type caddy struct {
-	cmd    *exec.Cmd
-	log    string        // its log file
+	binary string
+	dir    string   // all its data
+	log    string   // its log file
+	admin  string   // address of its admin API
+	addrs  []string // of that and of its sites
+
+	cmd    *exec.Cmd     // nil while it is stopped
 	exited chan struct{} // closed after the end of the process
 	err    error         // how it ended, once exited is closed
 }
 
 // startCaddy starts Caddy with all its data in dir, and waits until it accepts
-// connections at every one of the addresses.
-func startCaddy(binary, dir string, config []byte, addrs []string) (*caddy, error) {
-	file := filepath.Join(dir, "Caddyfile")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
+// connections at all its addresses.
+func startCaddy(binary, dir, admin, store string, sites []site) (*caddy, error) {
+	c := &caddy{binary: binary, dir: dir, log: filepath.Join(dir, "caddy.log"), admin: admin, addrs: []string{admin}}
+	for _, s := range sites {
+		c.addrs = append(c.addrs, s.addr)
+	}
+	if err := os.WriteFile(c.config(), caddyfile(admin, store, sites), 0o600); err != nil {
 		return nil, err
 	}
-	c := &caddy{log: filepath.Join(dir, "caddy.log"), exited: make(chan struct{})}
-	log, err := os.Create(c.log)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	c.cmd = exec.Command(binary, "run", "--adapter", "caddyfile", "--config", file)
-	c.cmd.Env = append(os.Environ(),
-		"XDG_DATA_HOME="+filepath.Join(dir, "data"),
-		"XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
-	c.cmd.Stdout, c.cmd.Stderr = log, log
-	if err := c.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot start Caddy: %w", err)
-	}
-	go func() {
-		c.err = c.cmd.Wait()
-		close(c.exited)
-	}()
-	if err := c.wait(addrs); err != nil {
-		_ = c.stop()
-		return nil, fmt.Errorf("%w; its log:\n%s", err, c.logTail())
-	}
-	return c, nil
+	return c, c.start()
 }
 
-// wait waits until Caddy accepts connections at every one of the addresses.
-func (c *caddy) wait(addrs []string) error {
+func (c *caddy) config() string { return filepath.Join(c.dir, "Caddyfile") }
+
+// start starts it, for the first time or after stop or kill.
+func (c *caddy) start() error {
+	log, err := os.OpenFile(c.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(c.binary, "run", "--adapter", "caddyfile", "--config", c.config())
+	cmd.Env = append(os.Environ(),
+		"XDG_DATA_HOME="+filepath.Join(c.dir, "data"),
+		"XDG_CONFIG_HOME="+filepath.Join(c.dir, "config"))
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("cannot start Caddy: %w", err)
+	}
+	exited := make(chan struct{})
+	c.cmd, c.exited = cmd, exited
+	go func() {
+		c.err = cmd.Wait()
+		close(exited)
+	}()
+	if err := c.wait(); err != nil {
+		_ = c.stop()
+		return err
+	}
+	return nil
+}
+
+// wait waits until Caddy accepts connections at all its addresses.
+func (c *caddy) wait() error {
 	timeout := time.After(30 * time.Second)
-	for _, addr := range addrs {
+	for _, addr := range c.addrs {
 		for {
 			conn, err := net.Dial("tcp", addr)
 			if err == nil {
@@ -113,15 +126,21 @@ func (c *caddy) wait(addrs []string) error {
 	return nil
 }
 
-// stop ends Caddy, and tells if it had ended before or ends badly.
+// stop ends Caddy, and tells if it had ended before or ends badly. It does
+// nothing if Caddy is stopped.
 func (c *caddy) stop() error {
+	if c.cmd == nil {
+		return nil
+	}
+	cmd := c.cmd
+	c.cmd = nil
 	select {
 	case <-c.exited:
 		return fmt.Errorf("the process of Caddy has ended by itself (%v)", c.err)
 	default:
 	}
-	if err := c.cmd.Process.Signal(os.Interrupt); err != nil { // as on Windows
-		_ = c.cmd.Process.Kill()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil { // as on Windows
+		_ = cmd.Process.Kill()
 		<-c.exited
 		return nil
 	}
@@ -132,10 +151,21 @@ func (c *caddy) stop() error {
 		}
 		return nil
 	case <-time.After(20 * time.Second):
-		_ = c.cmd.Process.Kill()
+		_ = cmd.Process.Kill()
 		<-c.exited
 		return errors.New("cannot stop Caddy cleanly: it was killed after 20 s")
 	}
+}
+
+// kill ends Caddy at once, as a crash would.
+func (c *caddy) kill() error {
+	cmd := c.cmd
+	c.cmd = nil
+	if err := cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("cannot kill Caddy: %w", err)
+	}
+	<-c.exited
+	return nil
 }
 
 // cpu returns the CPU time that Caddy has used so far, 0 where it cannot be
@@ -151,31 +181,6 @@ func (c *caddy) logTail() string {
 		return err.Error()
 	}
 	return strings.ToValidUTF8(string(log[max(0, len(log)-4096):]), "")
-}
-
-// profile writes a CPU profile of the given length, in full seconds, to file.
-func profile(ctx context.Context, admin string, length time.Duration, file string) error {
-	seconds := max(1, int(length.Seconds()))
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+patience)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", admin, seconds), nil)
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("cannot fetch Caddy's CPU profile: %w", err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("cannot fetch Caddy's CPU profile: its admin endpoint answers %s", answer.Status)
-	}
-	data, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return fmt.Errorf("cannot fetch Caddy's CPU profile: %w", err)
-	}
-	return os.WriteFile(file, data, 0o600)
 }
 
 // freeAddrs returns n loopback addresses that nobody listens at.

@@ -14,9 +14,12 @@ func TestCaddyfile(t *testing.T) {
 		}
 	}
 	require.Equal(t, `{
-	admin off
+	admin 127.0.0.1:8080
 	auto_https off
 	default_bind 127.0.0.1
+	kindly {
+		store memory
+	}
 }
 
 http://:8081 {
@@ -24,8 +27,9 @@ http://:8081 {
 }
 
 http://:8081 {
-	kindly_webhook /kindly bench {
+	kindly_webhook /kindly whole_job {
 		secret examplesecret
+		dedupe 24h
 		api_key bench-key
 		transcript {
 			api http://127.0.0.1:9001
@@ -35,9 +39,10 @@ http://:8081 {
 		}
 		respond_within 5s
 		reply "Ticket {kindly.ticket.id} created."
+		reply_pending "A ticket follows."
 	}
 }
-`, string(caddyfile("off", sites)))
+`, string(caddyfile("127.0.0.1:8080", "memory", sites)))
 }
 
 func TestFreeAddrs(t *testing.T) {

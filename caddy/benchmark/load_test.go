@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,15 +54,69 @@ func TestDrive(t *testing.T) {
 	server.Start()
 	defer server.Close()
 
-	load, err := drive(t.Context(), scenarioNamed(t, "respond"), server.Listener.Addr().String(), 4, 200*time.Millisecond, numbers())
+	load, err := drive(t.Context(), scenarioNamed(t, "respond"), server.Listener.Addr().String(), 4, 200*time.Millisecond, unlimited, numbers())
 	require.NoError(t, err)
 	require.EqualValues(t, genuine.Load(), load.answered, "every request is counted, and signed")
 	require.Len(t, load.latencies, load.answered)
 	require.True(t, slices.IsSorted(load.latencies))
 	require.Positive(t, load.inTime)
 	require.LessOrEqual(t, load.inTime, load.answered)
+	require.Equal(t, 200*time.Millisecond, load.took)
 	require.Greater(t, load.answered, int(connections.Load()), "connections are kept alive")
 	require.Greater(t, int(connections.Load()), 4, "a closed connection is opened again")
+}
+
+func TestDriveEndsWhenEnoughIsSent(t *testing.T) {
+	var answered atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, `{"reply":"Ticket %d created."}`, answered.Add(1))
+	}))
+	defer server.Close()
+
+	load, err := drive(t.Context(), scenarioNamed(t, "respond"), server.Listener.Addr().String(), 3, time.Minute, 50, numbers())
+	require.NoError(t, err)
+	require.EqualValues(t, 50, answered.Load())
+	require.Equal(t, 50, load.answered)
+	require.Equal(t, 50, load.inTime)
+	require.Less(t, load.took, time.Minute, "the rate is that of the time it took")
+}
+
+func TestDriveSamples(t *testing.T) {
+	var all sync.WaitGroup
+	all.Add(4)
+	var started atomic.Int64
+	var mu sync.Mutex
+	answers := make(map[string]string) // by chat
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var webhook struct {
+			ChatID string `json:"chat_id"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&webhook)
+		if started.Add(1) <= 4 {
+			all.Done()
+			all.Wait() // for each connection to have sent one
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		answer := fmt.Sprintf(`{"reply":"Ticket %d created."}`, len(answers))
+		answers[webhook.ChatID] = answer
+		if len(answers)%3 == 0 {
+			w.Header().Set("Connection", "close")
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	defer server.Close()
+
+	load, err := drive(t.Context(), scenarioNamed(t, "respond"), server.Listener.Addr().String(), 4, time.Minute, 100, numbers())
+	require.NoError(t, err)
+	require.Len(t, load.samples, 4, "one of each connection")
+	for _, s := range load.samples {
+		id := idOf(s.chat)
+		require.Equal(t, answers[string(id[:])], s.answer)
+		delete(answers, string(id[:]))
+	}
+	require.Len(t, answers, 96, "each is another one")
 }
 
 func TestDriveFailsAtUnexpectedAnswers(t *testing.T) {
@@ -83,7 +140,7 @@ func TestDriveFailsAtUnexpectedAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(test.handler)
 			defer server.Close()
-			_, err := drive(t.Context(), scenarioNamed(t, "respond"), server.Listener.Addr().String(), 2, time.Minute, numbers())
+			_, err := drive(t.Context(), scenarioNamed(t, "respond"), server.Listener.Addr().String(), 2, time.Minute, unlimited, numbers())
 			require.ErrorContains(t, err, test.want)
 		})
 	}
@@ -96,13 +153,13 @@ func TestDriveEndsWhenInterrupted(t *testing.T) {
 		_, _ = io.Copy(w, strings.NewReader(`{"reply":"Ticket 1 created."}`))
 	}))
 	defer server.Close()
-	_, err := drive(ctx, scenarioNamed(t, "respond"), server.Listener.Addr().String(), 2, time.Minute, numbers())
+	_, err := drive(ctx, scenarioNamed(t, "respond"), server.Listener.Addr().String(), 2, time.Minute, unlimited, numbers())
 	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestDriveWithoutServer(t *testing.T) {
 	addrs, err := freeAddrs(1)
 	require.NoError(t, err)
-	_, err = drive(t.Context(), scenarioNamed(t, "respond"), addrs[0], 1, time.Minute, numbers())
+	_, err = drive(t.Context(), scenarioNamed(t, "respond"), addrs[0], 1, time.Minute, unlimited, numbers())
 	require.ErrorContains(t, err, "cannot connect to Caddy")
 }

@@ -25,3 +25,6 @@ func inMemory(dir string) bool {
 	err := syscall.Statfs(dir, &stat)
 	return err == nil && (uint32(stat.Type) == tmpfs || uint32(stat.Type) == ramfs)
 }
+
+// flush makes what was written durable, as the store does.
+func flush(file *os.File) error { return syscall.Fdatasync(int(file.Fd())) }

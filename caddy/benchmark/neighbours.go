@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ type kindly struct {
 func newKindly() (*kindly, error) {
 	k := new(kindly)
 	k.before, k.after, _ = bytes.Cut(transcript, []byte(chatID))
-	return k, k.serve(k)
+	return k, k.listen(k)
 }
 
 func (k *kindly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -60,8 +61,11 @@ func newHelpDesk(recordKeys bool) (*helpDesk, error) {
 	if recordKeys {
 		d.keys = &keys{seen: make(map[string]bool)}
 	}
-	return d, d.serve(d)
+	return d, d.open()
 }
+
+// open lets it be reached, after close at the same address as before.
+func (d *helpDesk) open() error { return d.listen(d) }
 
 func (d *helpDesk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
@@ -112,21 +116,29 @@ func (k *keys) check() error {
 
 var jsonType = []string{"application/json"}
 
-// server is an HTTP server on a free loopback port.
+// server is an HTTP server on a loopback port.
 type server struct {
-	url  string
-	http http.Server
+	addr, url string
+	http      *http.Server
 }
 
-func (s *server) serve(handler http.Handler) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// listen serves at a free port, after close at the same one again.
+func (s *server) listen(handler http.Handler) error {
+	listener, err := net.Listen("tcp", cmp.Or(s.addr, "127.0.0.1:0"))
 	if err != nil {
 		return err
 	}
-	s.url = "http://" + listener.Addr().String()
-	s.http.Handler = handler
-	go func() { _ = s.http.Serve(listener) }() // ends with close
+	s.addr = listener.Addr().String()
+	s.url = "http://" + s.addr
+	server := &http.Server{Handler: handler}
+	s.http = server
+	go func() { _ = server.Serve(listener) }() // ends with close
 	return nil
 }
 
-func (s *server) close() { _ = s.http.Close() }
+// close lets nobody connect any more. Without a server it does nothing.
+func (s *server) close() {
+	if s.http != nil {
+		_ = s.http.Close()
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -79,4 +80,20 @@ func TestHelpDeskKeys(t *testing.T) {
 	send(t, "POST", desk.url, "{}", "Idempotency-Key", "b")
 	send(t, "POST", desk.url, "{}")
 	require.EqualError(t, desk.keys.check(), "of the tickets, 1 have no Idempotency-Key and 1 repeat one")
+}
+
+func TestHelpDeskIsDown(t *testing.T) {
+	desk, err := newHelpDesk(false)
+	require.NoError(t, err)
+	url := desk.url
+	send(t, "POST", url, "{}", "Connection", "close")
+	desk.close()
+	_, err = net.Dial("tcp", desk.addr)
+	require.ErrorContains(t, err, "refused")
+
+	require.NoError(t, desk.open())
+	defer desk.close()
+	require.Equal(t, url, desk.url)
+	send(t, "POST", url, "{}", "Connection", "close")
+	require.EqualValues(t, 2, desk.tickets.Load())
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +21,33 @@ func TestIsReply(t *testing.T) {
 		``:                                               false,
 	} {
 		require.Equal(t, want, isReply([]byte(body)), body)
+	}
+}
+
+func TestTicketIn(t *testing.T) {
+	require.Equal(t, "4711", ticketIn([]byte(`{"new_context":{},"reply":"Ticket 4711 created."}`)))
+	require.Empty(t, ticketIn([]byte(`{"reply":"A ticket follows."}`)))
+}
+
+func TestIsPending(t *testing.T) {
+	require.True(t, isPending([]byte(`{"reply":"A ticket follows."}`)))
+	require.False(t, isPending([]byte(`{"reply":"Ticket 1 created."}`)))
+	require.False(t, isPending([]byte(`{}`)))
+}
+
+func TestScenarios(t *testing.T) {
+	all := slices.Clone(scenarios)
+	for _, p := range paces {
+		all = append(all, p.scenario)
+	}
+	names := make(map[string]bool)
+	for _, s := range all {
+		require.False(t, names[s.name], "%s: webhooks of one name are one", s.name)
+		names[s.name] = true
+		require.Contains(t, stores, s.caddy, s.name)
+		if s.deliveries {
+			require.Contains(t, s.site("http://kindly", "http://desk"), "kindly_webhook "+path+" "+s.name+" {", "what the admin API calls it")
+		}
 	}
 }
 

@@ -65,16 +65,28 @@ func newWebhooks(host, secret string, connection uint32) *webhooks {
 
 // next returns the next request, valid until the next call.
 func (w *webhooks) next() []byte {
-	var id [len(chatID) / 2]byte
-	binary.BigEndian.PutUint64(id[:], mix(w.chat))
 	w.chat++
+	return w.of(w.chat - 1)
+}
+
+// of returns the request of a chat, valid until the next call.
+func (w *webhooks) of(chat uint64) []byte {
+	id := idOf(chat)
 	for _, at := range w.chatIDs {
-		hex.Encode(at, id[:])
+		copy(at, id[:])
 	}
 	w.mac.Reset()
 	w.mac.Write(w.body)
 	base64.StdEncoding.Encode(w.signature, w.mac.Sum(w.sum[:0]))
 	return w.request
+}
+
+// idOf returns the id of a chat, given its number.
+func idOf(chat uint64) (id [len(chatID)]byte) {
+	var raw [len(chatID) / 2]byte
+	binary.BigEndian.PutUint64(raw[:], mix(chat))
+	hex.Encode(id[:], raw[:])
+	return id
 }
 
 // mix scatters numbers so that consecutive chats have nothing in common, like

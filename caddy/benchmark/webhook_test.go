@@ -45,6 +45,20 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
+func TestWebhookAgain(t *testing.T) {
+	webhooks := newWebhooks("127.0.0.1:1234", secret, 7)
+	webhooks.next()
+	second := bytes.Clone(webhooks.next())
+	third := bytes.Clone(webhooks.next())
+	require.NotEqual(t, second, third)
+
+	others := newWebhooks("127.0.0.1:1234", secret, 0)
+	require.Equal(t, string(second), string(others.of(webhooks.chat-2)))
+	require.Equal(t, string(third), string(others.of(webhooks.chat-1)))
+	id := idOf(webhooks.chat - 1)
+	require.Contains(t, string(third), `"chat_id":"`+string(id[:])+`"`)
+}
+
 func TestWebhooksAllocateNothing(t *testing.T) {
 	webhooks := newWebhooks("127.0.0.1:1234", secret, 1)
 	require.Zero(t, testing.AllocsPerRun(100, func() { webhooks.next() }))

@@ -97,7 +97,8 @@ func TestDamagedFile(t *testing.T) {
 			acknowledged["new"] = true
 			next.eventually("everything is delivered", func() bool {
 				_, status := next.ask(http.MethodGet, "/kindly/status", "")
-				return gjson.Get(status, "deliveries.pending").Int() == 0
+				pending := gjson.Get(status, "deliveries.pending") // not there until the store is ready
+				return pending.Exists() && pending.Int() == 0
 			})
 			require.GreaterOrEqual(t, s.desk.Count(), accident.least+1)
 			require.Zero(t, next.stop(terminate))

@@ -26,6 +26,8 @@ type Dispatcher struct {
 	// long enough.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// saving is the context of every Save until then; it ends lastSave later.
+	saving context.Context
 	// running ends when a shutdown begins.
 	running context.Context
 	stop    context.CancelFunc
@@ -80,6 +82,9 @@ func NewDispatcher(store Store, options ...Option) *Dispatcher {
 	}
 	q.clock.follow()
 	q.ctx, q.cancel = context.WithCancelCause(context.Background())
+	saving, end := context.WithCancel(context.Background())
+	context.AfterFunc(q.ctx, func() { time.AfterFunc(lastSave, end) })
+	q.saving = saving
 	q.running, q.stop = context.WithCancel(q.ctx)
 	return q
 }

@@ -94,8 +94,8 @@ func (l *lane) dispatch() time.Time {
 		a := l.begin(d, definition)
 		if a == nil { // the dispatcher stops
 			l.gate.release(len(due) - i)
-			for _, d := range due[i:] {
-				l.dispatcher.save(d)
+			for _, d := range due[i:] { // at once: the store may be slow
+				l.dispatcher.loops.Go(func() { l.dispatcher.save(d) })
 			}
 			return time.Time{}
 		}

@@ -68,6 +68,22 @@ func (l *Losses) Of(lane Lane) map[Loss]int {
 	return maps.Clone(l.counts[lane])
 }
 
+// Total returns the losses of all lanes.
+func (l *Losses) Total() map[Loss]int {
+	total := make(map[Loss]int)
+	if l == nil {
+		return total
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, counts := range l.counts {
+		for why, n := range counts {
+			total[why] += n
+		}
+	}
+	return total
+}
+
 // WithLosses sets what counts the losses that the dispatcher sees; by default
 // nothing does.
 func WithLosses(l *Losses) Option { return func(q *Dispatcher) { q.losses = l } }

@@ -331,9 +331,9 @@ func only(d *delivery.Delivery, its, others reply) reply {
 // says. What it is told for a method happens before each of its calls.
 type store struct {
 	delivery.Store
-	mu                             sync.Mutex
-	put, find, claim, save, revive func(context.Context) error
-	puts                           int
+	mu                                    sync.Mutex
+	put, find, claim, save, revive, count func(context.Context) error
+	puts                                  int
 }
 
 func (s *store) before(ctx context.Context, f *func(context.Context) error) error {
@@ -389,6 +389,13 @@ func (s *store) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, e
 		return nil, err
 	}
 	return s.Store.Revive(ctx, id)
+}
+
+func (s *store) Count(ctx context.Context) (map[delivery.Lane]delivery.Counts, error) {
+	if err := s.before(ctx, &s.count); err != nil {
+		return nil, err
+	}
+	return s.Store.Count(ctx)
 }
 
 // sleep is a slow store's way.

@@ -82,13 +82,20 @@ const (
 	saveMaxInterval = 30 * time.Second
 )
 
+// lastSave is how long, when the time of a shutdown is over, a store may still
+// take to save what has become of an attempt. What it cannot save stays claimed,
+// and is attempted again after the next start.
+const lastSave = 5 * time.Second
+
 // save writes what has become of a claimed delivery. It goes on until that is
 // done or the dispatcher ends: while it is claimed, nobody attempts the
-// delivery, nor a later one of its chat.
+// delivery, nor a later one of its chat. At the end, it goes on for lastSave.
 func (q *Dispatcher) save(d *Delivery) {
 	d.Memo = nil
+	ctx, cancel := q.savingContext()
+	defer cancel()
 	for wait := saveMinInterval; ; wait = min(2*wait, saveMaxInterval) {
-		unblocked, err := q.store.Save(context.WithoutCancel(q.ctx), d)
+		unblocked, err := q.store.Save(ctx, d)
 		if err == nil {
 			l := q.lane(d.Lane)
 			if l != nil && unblocked {
@@ -115,6 +122,15 @@ func (q *Dispatcher) save(d *Delivery) {
 			return
 		}
 	}
+}
+
+// savingContext returns the context of a Save: while the dispatcher runs, that
+// of all; when the time of a shutdown is over, one for it alone.
+func (q *Dispatcher) savingContext() (context.Context, context.CancelFunc) {
+	if q.ctx.Err() == nil {
+		return q.saving, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(q.ctx), lastSave)
 }
 
 func (l *lane) reportAttempt(d *Delivery, a Attempt) {

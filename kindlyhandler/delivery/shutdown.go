@@ -2,13 +2,18 @@ package delivery
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 )
 
+// countTimeout is how long Close waits for numbers that it only logs.
+const countTimeout = time.Second
+
 // Shutdown starts no more attempts and waits for those under way until ctx
-// ends; what is cut off then stays pending. Webhooks are still accepted, and
-// wait for the next start, unless [RefuseWhileStopping].
+// ends; what is cut off then stays pending. It may take five seconds longer if
+// the store is slow, for what became of them is to be saved. Webhooks are still
+// accepted, and wait for the next start, unless [RefuseWhileStopping].
 func (q *Dispatcher) Shutdown(ctx context.Context) {
 	q.mu.Lock()
 	if !q.stopped {
@@ -32,7 +37,8 @@ func (q *Dispatcher) Shutdown(ctx context.Context) {
 }
 
 // Close ends what is under way, waits for calls of Submit to return, and
-// closes the store.
+// closes the store. It cuts attempts off: call [Dispatcher.Shutdown] before, to
+// give them time.
 func (q *Dispatcher) Close() error {
 	q.mu.Lock()
 	q.closed = true
@@ -44,15 +50,21 @@ func (q *Dispatcher) Close() error {
 	q.cancel(errStopped)
 	q.requests.Wait()
 
+	q.reportPending()
+	return q.store.Close()
+}
+
+func (q *Dispatcher) reportPending() {
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
+	defer cancel()
 	pending := 0
-	counts, _ := q.store.Count(context.Background()) // for the log only
+	counts, _ := q.store.Count(ctx) // if it is not ready, nobody is told
 	for _, c := range counts {
 		pending += c.Pending
 	}
 	if pending > 0 {
 		q.log.Info("closing the store with deliveries pending", zap.Int("pending", pending))
 	}
-	return q.store.Close()
 }
 
 // enter counts an attempt that begins; leave counts it out. It is false when

@@ -252,6 +252,76 @@ func TestShutdownDuringAClaimThatHangs(t *testing.T) {
 	})
 }
 
+// A store that works, but is slow, gets the time for what was done in time.
+func TestShutdownWaitsForASave(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(slowly(9*time.Second, success))
+		r.store.on(&r.store.save, sleep(5*time.Second))
+		d := r.submits(0)
+		r.shutdown(10 * time.Second)
+		require.Equal(r, 14*time.Second, r.now())
+		r.is(delivery.Delivered, d)
+	})
+}
+
+// What a store cannot save that is being repaired is not waited for: a claim
+// ends with the process.
+func TestShutdownDuringSavesThatHang(t *testing.T) {
+	run(t, func(r *rig) {
+		r.store.on(&r.store.save, sleep(time.Hour))
+		early := r.submits(0)
+		r.passes(time.Second)
+		r.upstream.replies(slowly(time.Hour, success))
+		late := r.submits(0)
+		r.shutdown(9 * time.Second)
+		require.Equal(r, 15*time.Second, r.now())
+		r.is(delivery.Pending, early, late)
+		require.True(r, r.stored(early).Claimed)
+		require.NoError(r, r.q.Close())
+		require.Equal(r, 15*time.Second, r.now())
+	})
+}
+
+func TestShutdownDuringAClaimWhoseSavesHang(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(after(time.Minute, tooMany)))
+		for range 5 {
+			r.submits(0)
+		}
+		synctest.Wait()
+		r.store.on(&r.store.save, sleep(time.Hour))
+		r.store.on(&r.store.claim, func(context.Context) error {
+			time.Sleep(2 * time.Second)
+			return nil
+		})
+		r.at(time.Minute + time.Second)
+		require.Len(r, r.upstream.take(), 5)
+		r.shutdown(10 * time.Second)
+		require.Equal(r, time.Minute+16*time.Second, r.now())
+		r.attempted()
+	})
+}
+
+func TestCloseDuringASaveThatHangs(t *testing.T) {
+	run(t, func(r *rig) {
+		r.upstream.replies(always(badRequest))
+		d := r.submits(5 * time.Second)
+		r.shutdown(time.Second)
+		r.store.on(&r.store.save, sleep(time.Hour))
+		r.submit(5*time.Second, r.again(d)) // revives it, to be saved without an attempt
+		require.NoError(r, r.q.Close())
+		require.Equal(r, 5*time.Second, r.now())
+	})
+}
+
+func TestCloseOfAStoreThatIsNotReady(t *testing.T) {
+	run(t, func(r *rig) {
+		r.store.on(&r.store.count, sleep(time.Hour))
+		require.NoError(r, r.q.Close())
+		require.Equal(r, time.Second, r.now())
+	})
+}
+
 func TestWebhooksDuringAndAfterAShutdown(t *testing.T) {
 	run(t, func(r *rig) {
 		dead := r.new()

@@ -35,6 +35,9 @@ func (q *Dispatcher) StoreStatus() any {
 	return nil
 }
 
+// Losses returns what counts the losses, nil if nothing does.
+func (q *Dispatcher) Losses() *Losses { return q.losses }
+
 // Lanes tells of each lane that was ever defined, sorted by name.
 func (q *Dispatcher) Lanes() []LaneStatus {
 	now := q.now()

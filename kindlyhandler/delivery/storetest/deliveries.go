@@ -68,7 +68,7 @@ func (b *bench) full() *delivery.Delivery {
 	d.Transcript, d.TranscriptError = []byte("a transcript\x00\xff"), "why not"
 	d.Elapsed, d.Tries = 3*time.Minute, 7
 	d.Attempts = []delivery.Attempt{
-		{At: now.Add(-time.Hour), Duration: 250 * time.Millisecond, Stage: delivery.StageTranscript, Status: 503, Error: "unavailable"},
+		{At: now.Add(-time.Hour), Duration: 250 * time.Millisecond, Stage: delivery.StageTranscript, Status: 503, Error: "unavailable \xff"},
 		{At: now, Duration: 15 * time.Second, Stage: delivery.StageUpstream, Error: "timeout", Unknown: true},
 	}
 	d.Ticket = delivery.Ticket{ID: "4711\x00", URL: "https://help.example.com/4711"}

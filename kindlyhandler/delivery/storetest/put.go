@@ -10,7 +10,7 @@ import (
 )
 
 // oddChats are ids of different chats.
-var oddChats = []string{"a", "A", "a ", "ä", "a\u0308", "a\x00", "\x00a", "a/b", "a'b", "☎", strings.Repeat("a", 10_000)}
+var oddChats = []string{"a", "A", "a ", "ä", "a\u0308", "a\x00", "\x00a", "a\xff", "a\xfe", "a/b", "a'b", "☎", strings.Repeat("a", 10_000)}
 
 var puts = []test{
 	{"keeps every field", func(b *bench) {

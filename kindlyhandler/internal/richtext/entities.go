@@ -11,28 +11,37 @@ const maxEntity = len("CounterClockwiseContourIntegral")
 
 // decodeEntities decodes the entities in s that end with a semicolon.
 func decodeEntities(s string) string {
-	i := strings.IndexByte(s, '&')
-	if i < 0 {
+	var out strings.Builder
+	done := 0
+	for i := strings.IndexByte(s, '&'); i >= 0 && i < len(s); {
+		n := entityLength(s[i:])
+		if decoded, ok := decodeEntity(s[i : i+n]); ok {
+			out.WriteString(s[done:i])
+			out.WriteString(decoded)
+			done = i + n
+		}
+		i += n
+		next := strings.IndexByte(s[i:], '&')
+		if next < 0 {
+			break
+		}
+		i += next
+	}
+	if done == 0 {
 		return s
 	}
-	var out strings.Builder
-	out.Grow(len(s))
-	for ; i >= 0; i = strings.IndexByte(s, '&') {
-		out.WriteString(s[:i])
-		s = s[i:]
-		n := entityLength(s)
-		decoded := s[:n]
-		if n > 1 {
-			decoded = html.UnescapeString(decoded)
-			if strings.HasSuffix(decoded, ";") && decoded != ";" {
-				decoded = s[:n] // not known, or known only in part
-			}
-		}
-		out.WriteString(decoded)
-		s = s[n:]
-	}
-	out.WriteString(s)
+	out.WriteString(s[done:])
 	return out.String()
+}
+
+// decodeEntity decodes what looks like an entity, unless it is not known, or
+// known only in part.
+func decodeEntity(s string) (string, bool) {
+	if len(s) == 1 {
+		return "", false
+	}
+	decoded := html.UnescapeString(s)
+	return decoded, !strings.HasSuffix(decoded, ";") || decoded == ";"
 }
 
 // entityLength is the length of what looks like an entity at the start of s,

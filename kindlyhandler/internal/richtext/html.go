@@ -1,9 +1,8 @@
 package richtext
 
 import (
+	"html"
 	"strings"
-
-	"golang.org/x/net/html"
 )
 
 // EscapeHTML returns plain text, such as a name, on one line and as HTML.

@@ -1,11 +1,11 @@
 package richtext
 
 import (
+	"html"
 	"regexp"
 	"strings"
 
 	"github.com/microcosm-cc/bluemonday"
-	"golang.org/x/net/html"
 )
 
 const linkRelation = "nofollow noopener noreferrer"

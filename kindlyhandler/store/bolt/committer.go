@@ -138,7 +138,7 @@ func (s *Store) update(f func(w *writer) error) error {
 	var w *writer
 	err := func() (err error) {
 		defer guard(&err)
-		tx, err := db.Begin(true)
+		tx, err := db.begin(true)
 		if err != nil {
 			return err
 		}
@@ -153,6 +153,9 @@ func (s *Store) update(f func(w *writer) error) error {
 		w.id = tx.ID()
 		if err := f(w); err != nil {
 			return err
+		}
+		if !w.dirty {
+			return nil
 		}
 		if s.failing.Load() {
 			return errDisk

@@ -20,7 +20,7 @@ type compaction struct {
 	// least is how many free pages are worth it, if they are more than half of
 	// the file; chunk how many keys are copied between two commits.
 	least, chunk int
-	db           *bbolt.DB // nil unless one is under way
+	db           *database // nil unless one is under way
 	rest         []table   // to be copied
 	last         []byte    // the last key that was
 	next         time.Time // not before
@@ -49,7 +49,7 @@ func (c *compaction) begin() *bbolt.Tx {
 	if c.db == nil {
 		return nil
 	}
-	tx, err := c.db.Begin(true)
+	tx, err := c.db.begin(true)
 	if err != nil {
 		c.abandon()
 		return nil
@@ -67,7 +67,7 @@ func (c *compaction) commit(tx *bbolt.Tx) {
 
 func (c *compaction) abandon() {
 	if c.db != nil {
-		_ = closeDB(c.db)
+		_ = c.db.close()
 		_ = os.Remove(c.path)
 	}
 	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactRetry)}
@@ -213,11 +213,9 @@ func (s *Store) swap() error {
 	if err := os.Rename(c.path, s.path); err != nil {
 		return err
 	}
-	if err := syncDir(s.path); err != nil {
-		s.log.Warn("the store's directory cannot be flushed", zap.String("path", s.path), zap.Error(err))
-	}
+	syncDir(s.path)
 	c.db.NoSync = false
-	_ = closeDB(s.file.replace(c.db))
+	_ = s.file.replace(c.db).close()
 	s.log.Info("the store's file was compacted", zap.String("path", s.path),
 		zap.Int("records", c.copied), zap.Duration("took", time.Since(c.began)))
 	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactPause)}

@@ -81,7 +81,7 @@ func decodeBody(id uuid.UUID, b []byte, o *origin) ([]byte, error) {
 	}
 	n := 4 + binary.BigEndian.Uint32(b)
 	if o != nil {
-		if err := cbor.Unmarshal(b[4:n], o); err != nil {
+		if err := decoding.Unmarshal(b[4:n], o); err != nil {
 			return nil, fmt.Errorf("%w: a webhook's origin: %w", errDamaged, err)
 		}
 	}

@@ -92,29 +92,13 @@ func (s *Store) setAside() {
 	s.compact.abandon()
 	if old := s.file.replace(nil); old != nil {
 		// What a panic has left locked may make this wait for ever.
-		go func() { _ = closeDB(old) }()
+		go func() { _ = old.close() }()
 	}
-	name, err := rename(s.path, s.now())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Error("the store's file is damaged and cannot be set aside: webhooks are refused until that works",
-			zap.String("path", s.path), zap.NamedError("damage", why), zap.Error(err))
-		s.pause()
-		return
-	}
-	db, err := open(s.path, time.Second)
-	if err == nil {
-		err = db.Update(func(tx *bbolt.Tx) error {
-			b, err := asides.create(tx)
-			if err != nil || name == "" {
-				return err
-			}
-			return putAside(b, filepath.Base(name), &Aside{At: s.now()})
-		})
-	}
+	name := asideName(s.path, s.now())
+	db, err := putInPlace(s.path, name, s.now())
 	if err != nil {
-		_ = closeDB(db)
-		s.log.Error("a new file for the store cannot be made: webhooks are refused until that works",
-			zap.String("path", s.path), zap.Error(err))
+		s.log.Error("the store's file is damaged and cannot be replaced: webhooks are refused until that works",
+			zap.String("path", s.path), zap.NamedError("damage", why), zap.Error(err))
 		s.pause()
 		return
 	}
@@ -132,19 +116,64 @@ func (s *Store) pause() {
 	}
 }
 
-// rename gives a file a name that no other one has, "" if there is no file.
-func rename(path string, now time.Time) (name string, err error) {
-	name = path + ".corrupt-" + now.UTC().Format("20060102T150405Z")
+// asideName returns a name for a damaged file that no other one has.
+func asideName(path string, now time.Time) string {
+	stamped := path + ".corrupt-" + now.UTC().Format("20060102T150405Z")
+	name := stamped
 	for n := 2; ; n++ {
 		if _, err := os.Lstat(name); errors.Is(err, os.ErrNotExist) {
-			break
+			return name
 		}
-		name = fmt.Sprintf("%s.corrupt-%s-%d", path, now.UTC().Format("20060102T150405Z"), n)
+		name = fmt.Sprintf("%s-%d", stamped, n)
 	}
-	if err := os.Rename(path, name); err != nil {
-		return "", err
+}
+
+// replacement is where a new file lies until it takes the damaged one's place.
+func replacement(path string) string { return path + ".new" }
+
+// putInPlace renames a damaged file, and puts a new one in its place, which
+// knows of it. The new one is made first: a crash, or a full disk, never leaves
+// a file set aside that nobody will import.
+func putInPlace(path, name string, now time.Time) (*database, error) {
+	fresh := replacement(path)
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
-	return name, syncDir(path)
+	db, err := open(fresh, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		b, err := asides.create(tx)
+		if err != nil {
+			return err
+		}
+		return putAside(b, filepath.Base(name), &Aside{At: now})
+	})
+	if err == nil {
+		err = os.Rename(path, name)
+	}
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
+		_ = db.close()
+		return nil, err
+	}
+	syncDir(path)
+	return db, nil
+}
+
+// finishSettingAside does the rest of what a crash has interrupted.
+func finishSettingAside(path string) error {
+	fresh := replacement(path)
+	if _, err := os.Lstat(fresh); err != nil {
+		return nil
+	}
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		return os.Rename(fresh, path)
+	}
+	return os.Remove(fresh)
 }
 
 func putAside(b *bbolt.Bucket, name string, a *Aside) error {
@@ -165,7 +194,7 @@ func (s *Store) listAsides() (all []Aside) {
 		}
 		return b.ForEach(func(name, value []byte) error {
 			var a Aside
-			if err := cbor.Unmarshal(value, &a); err != nil {
+			if err := decoding.Unmarshal(value, &a); err != nil {
 				return fmt.Errorf("%w: a file set aside: %w", errDamaged, err)
 			}
 			known[string(name)] = a
@@ -212,7 +241,7 @@ func (s *Store) resumeImport() error {
 		}
 		a.Done = true
 		if err := s.update(func(w *writer) error {
-			return putAside(w.of(asides)[0], filepath.Base(a.Path), &a)
+			return putAside(w.create(asides)[0], filepath.Base(a.Path), &a)
 		}); err != nil {
 			return err
 		}
@@ -280,7 +309,7 @@ func (s *Store) importRecord(w *writer, p piece) (first bool) {
 		w.put(settled(r.state), timeKey(r.settled, r.sequence), p.key)
 	}
 	// The numbers go on behind all that there are.
-	if b := w.of(deliveries); b != nil && b[0].Sequence() <= max(r.sequence, r.revision) {
+	if b := w.create(deliveries); b != nil && b[0].Sequence() <= max(r.sequence, r.revision) {
 		if err := b[0].SetSequence(max(r.sequence, r.revision) + 1); err != nil {
 			w.fail(err)
 		}

@@ -1,11 +1,13 @@
 package bolt_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,4 +182,48 @@ func TestDamage_found_later(t *testing.T) {
 	_, err = s.Erase(t.Context(), "somebody else's chat")
 	require.NoError(t, err)
 	require.NoFileExists(t, aside.Path)
+}
+
+// Somebody cuts off the file while it is in use: nobody waits for ever.
+func TestDamage_cut_off_in_use(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(fastDir(t), "deliveries.db")
+		s, err := bolt.Open(bolt.Options{Path: path})
+		require.NoError(t, err)
+		d := webhook()
+		require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{d}))
+		require.NoError(t, os.Truncate(path, 0))
+
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				if i%2 == 0 {
+					_, err := s.Get(ctx, d.ID)
+					assert.NotErrorIs(t, err, context.DeadlineExceeded)
+				} else {
+					assert.NoError(t, s.Put(ctx, []*delivery.Delivery{webhook()}))
+				}
+			})
+		}
+		all.Wait()
+		cancel()
+		require.NoError(t, s.Close())
+	}
+}
+
+// The lock is given up only when it is known to be worth nothing.
+func TestOpen_lock(t *testing.T) {
+	path := filepath.Join(fastDir(t), "deliveries.db")
+	for _, damaged := range []string{"", "no database", strings.Repeat("\x00", 1<<15)} {
+		require.NoError(t, os.WriteFile(path+".lock", []byte(damaged), 0o600))
+		s, err := bolt.Open(bolt.Options{Path: path})
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+	}
+	require.NoError(t, os.Remove(path+".lock"))
+	require.NoError(t, os.Mkdir(path+".lock", 0o700)) // stands for whatever cannot be opened
+	_, err := bolt.Open(bolt.Options{Path: path})
+	require.Error(t, err)
+	require.DirExists(t, path+".lock")
 }

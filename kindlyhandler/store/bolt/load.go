@@ -51,13 +51,24 @@ func (s *Store) load() error {
 	if s.damage.found() {
 		return errDamaged
 	}
+	if s.file.current() == nil {
+		if err := s.attach(time.Second); err != nil {
+			if isDamage(err) {
+				s.damage.report(err)
+				err = errDamaged
+			}
+			return err
+		}
+	}
 	if err := checkTree(s.path); err != nil {
 		s.spoil(s.file.current(), err)
 		return err
 	}
 	if err := s.update(func(w *writer) error {
 		for _, t := range []table{deliveries, contents, held, delivered, dead, asides, {name: "due"}} {
-			w.of(t)
+			if w.bucket(t) == nil { // also a full disk lets deliveries go on
+				w.create(t)
+			}
 		}
 		return w.fault
 	}); err != nil {

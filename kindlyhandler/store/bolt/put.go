@@ -43,6 +43,9 @@ func (s *Store) Put(ctx context.Context, all []*delivery.Delivery) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	if len(all) > 256 {
+		return errLanes
+	}
 	entries := make([]*entry, len(all))
 	for i, d := range all {
 		e, err := newEntry(d)

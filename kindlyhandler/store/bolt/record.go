@@ -91,7 +91,19 @@ type attempt struct {
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	errDamaged = errors.New("the file is damaged")
+	errNames   = errors.New("a webhook's or upstream's name is longer than 255 bytes")
+	errLanes   = errors.New("a webhook has more than 256 upstreams")
 )
+
+// decoding takes texts as they are, also such as are no UTF-8: a delivery that
+// can be stored can be read.
+var decoding = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return mode
+}()
 
 // checksum covers the key, so that nothing is taken for what it is not.
 func checksum(key, value []byte) uint32 {
@@ -158,8 +170,9 @@ func decode(id, b []byte) (record, error) {
 		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
 			return record{}, fmt.Errorf("%w: a delivery is cut off", errDamaged)
 		}
-		*name = string(rest[1 : 1+rest[0]])
-		rest = rest[1+rest[0]:]
+		end := 1 + int(rest[0])
+		*name = string(rest[1:end])
+		rest = rest[end:]
 	}
 	if len(rest) == 0 || len(rest) < 1+int(rest[0])*idSize {
 		return record{}, fmt.Errorf("%w: a delivery is cut off", errDamaged)
@@ -171,6 +184,9 @@ func decode(id, b []byte) (record, error) {
 
 // recordOf returns the record of a delivery, but for what the store knows.
 func recordOf(d *delivery.Delivery) (record, error) {
+	if len(d.Lane.Webhook) > 255 || len(d.Lane.Upstream) > 255 {
+		return record{}, errNames
+	}
 	o := details{
 		Event: d.Event, ChatID: d.ChatID,
 		TranscriptError: d.TranscriptError, Elapsed: int64(d.Elapsed), Tries: d.Tries,
@@ -200,7 +216,7 @@ func recordOf(d *delivery.Delivery) (record, error) {
 // is a part of the record.
 func (r *record) delivery(id uuid.UUID) (*delivery.Delivery, error) {
 	var o details
-	if err := cbor.Unmarshal(r.details, &o); err != nil {
+	if err := decoding.Unmarshal(r.details, &o); err != nil {
 		return nil, fmt.Errorf("%w: a delivery's details: %w", errDamaged, err)
 	}
 	d := &delivery.Delivery{

@@ -65,22 +65,22 @@ func (s *Store) expire(ctx context.Context, t table, before time.Time) (total in
 		n, more := 0, false
 		expired := make(map[delivery.Lane]int)
 		err := s.perform(ctx, &operation{do: func(w *writer) error {
-			buckets := w.of(t)
-			if buckets == nil {
-				return w.fault
+			b := w.bucket(t)
+			if b == nil {
+				return nil
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			var keys, ids [][]byte
-			c := buckets[0].Cursor()
+			c := b.Cursor()
 			for key, id := c.First(); key != nil && timeOfKey(key) < nanos(before); key, id = c.Next() {
 				if more = len(keys) == sweepChunk; more {
 					break
 				}
 				keys, ids = append(keys, append([]byte(nil), key...)), append(ids, append([]byte(nil), id...))
 			}
-			for i, b := range ids {
-				if lane, ok := s.expireOne(w, t, keys[i], b, before); ok {
+			for i, id := range ids {
+				if lane, ok := s.expireOne(w, t, keys[i], id, before); ok {
 					expired[lane]++
 					n++
 				}

@@ -179,11 +179,11 @@ func (s *Store) leaveChat(w *writer, chat uint64) (unblocked bool) {
 
 // letNextGo makes the oldest delivery due that is held back in a chat.
 func letNextGo(w *writer, chat uint64) bool {
-	buckets := w.of(held)
-	if buckets == nil {
+	b := w.bucket(held)
+	if b == nil {
 		return false
 	}
-	key, value := buckets[0].Cursor().Seek(heldKey(chat, 0))
+	key, value := b.Cursor().Seek(heldKey(chat, 0))
 	if key == nil || head(key) != chat {
 		return false
 	}

@@ -131,26 +131,39 @@ func Open(o Options) (*Store, error) {
 	s.queue.init()
 	s.close = sync.OnceValue(s.shut)
 
-	timeout := cmp.Or(o.LockTimeout, 3*time.Second)
-	var err error
-	if s.lock, err = lock(o.Path, timeout); err != nil {
-		return nil, fmt.Errorf("store bolt %s: %w", o.Path, err)
-	}
-	s.compact.clear(s.path)
-	db, err := open(o.Path, timeout)
-	if errors.Is(err, errDamaged) {
+	switch err := s.attach(cmp.Or(o.LockTimeout, 3*time.Second)); {
+	case isDamage(err):
 		s.damage.report(err)
-		err = nil
-	}
-	if err != nil {
-		_ = closeDB(s.lock)
+	case isFull(err): // as if it were full a moment later: load tries again
+		s.log.Error("the disk has no room for the store: webhooks are refused until it has", zap.String("path", s.path), zap.Error(err))
+	case err != nil:
+		s.cancel()
+		_ = closeLock(s.lock)
 		return nil, fmt.Errorf("store bolt %s: %w", o.Path, err)
 	}
-	s.file.replace(db)
 	s.routines.Go(s.commit)
 	s.routines.Go(s.sweep)
 	s.routines.Go(s.spill)
 	return s, nil
+}
+
+// attach takes the lock and opens the file, as far as that is not done.
+func (s *Store) attach(timeout time.Duration) (err error) {
+	if s.lock == nil {
+		if s.lock, err = lock(s.path, timeout); err != nil {
+			s.lock = nil
+			return err
+		}
+	}
+	s.compact.clear(s.path)
+	if err := finishSettingAside(s.path); err != nil {
+		return err
+	}
+	db, err := open(s.path, timeout)
+	if err == nil {
+		s.file.replace(db)
+	}
+	return err
 }
 
 // SetLimits changes the limits from now on.
@@ -163,7 +176,12 @@ func (s *Store) shut() error {
 	s.cancel()
 	s.queue.close()
 	s.routines.Wait()
-	return errors.Join(closeDB(s.file.replace(nil)), closeDB(s.lock))
+	db := s.file.replace(nil)
+	if s.damage.found() { // what a panic has left locked may make this wait for ever
+		go func() { _ = db.close() }()
+		db = nil
+	}
+	return errors.Join(db.close(), closeLock(s.lock))
 }
 
 // usable waits until the index is complete.
@@ -220,7 +238,7 @@ func (s *Store) read(ctx context.Context, read func(tx *bbolt.Tx) error) error {
 
 // spoil notes that a database is damaged, unless another one has taken its
 // place since. Everybody waits then until it has.
-func (s *Store) spoil(db *bbolt.DB, why error) {
+func (s *Store) spoil(db *database, why error) {
 	s.mu.Lock()
 	if s.file.current() == db {
 		s.damage.report(why)

@@ -56,9 +56,6 @@ func (t table) create(tx *bbolt.Tx) (*bbolt.Bucket, error) {
 	if err == nil && t.part != "" {
 		b, err = b.CreateBucketIfNotExists([]byte(t.part))
 	}
-	if errors.Is(err, berrors.ErrIncompatibleValue) {
-		err = fmt.Errorf("%w: where a table should be is something else", errDamaged)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +116,8 @@ type writer struct {
 	id      int // of the transaction
 	txs     []*bbolt.Tx
 	buckets map[table][]*bbolt.Bucket
+	// dirty: there is something to commit.
+	dirty bool
 	// undo takes back, last first, what was done to the index.
 	undo []func()
 	// fault is the first write that failed: the transaction is to fail.
@@ -129,8 +128,26 @@ func newWriter(txs ...*bbolt.Tx) *writer {
 	return &writer{txs: txs, buckets: make(map[table][]*bbolt.Bucket, 8)}
 }
 
-// of returns a table's bucket in each file.
-func (w *writer) of(t table) []*bbolt.Bucket {
+func (w *writer) fail(err error) {
+	if errors.Is(err, berrors.ErrIncompatibleValue) {
+		err = fmt.Errorf("%w: what is a table and what a value is mixed up", errDamaged)
+	}
+	if w.fault == nil {
+		w.fault = err
+	}
+}
+
+// bucket returns a table to read from, nil if there is none yet.
+func (w *writer) bucket(t table) *bbolt.Bucket {
+	if buckets := w.buckets[t]; buckets != nil {
+		return buckets[0]
+	}
+	return t.in(w.txs[0])
+}
+
+// create returns a table of each file to write to.
+func (w *writer) create(t table) []*bbolt.Bucket {
+	w.dirty = true
 	if buckets := w.buckets[t]; buckets != nil {
 		return buckets
 	}
@@ -147,21 +164,15 @@ func (w *writer) of(t table) []*bbolt.Bucket {
 	return buckets
 }
 
-func (w *writer) fail(err error) {
-	if w.fault == nil {
-		w.fault = err
-	}
-}
-
 func (w *writer) get(t table, key []byte) []byte {
-	if buckets := w.of(t); buckets != nil {
-		return buckets[0].Get(key)
+	if b := w.bucket(t); b != nil {
+		return b.Get(key)
 	}
 	return nil
 }
 
 func (w *writer) put(t table, key, value []byte) {
-	for _, b := range w.of(t) {
+	for _, b := range w.create(t) {
 		if err := b.Put(key, value); err != nil {
 			w.fail(err)
 		}
@@ -169,7 +180,10 @@ func (w *writer) put(t table, key, value []byte) {
 }
 
 func (w *writer) delete(t table, key []byte) {
-	for _, b := range w.of(t) {
+	if w.bucket(t) == nil {
+		return
+	}
+	for _, b := range w.create(t) {
 		if err := b.Delete(key); err != nil {
 			w.fail(err)
 		}
@@ -180,6 +194,7 @@ func (w *writer) delete(t table, key []byte) {
 func (w *writer) drop(t table) {
 	for _, tx := range w.txs {
 		if b := tx.Bucket([]byte(t.name)); b != nil && b.Bucket([]byte(t.part)) != nil {
+			w.dirty = true
 			if err := b.DeleteBucket([]byte(t.part)); err != nil {
 				w.fail(err)
 			}
@@ -190,7 +205,7 @@ func (w *writer) drop(t table) {
 
 // next numbers the writes.
 func (w *writer) next() uint64 {
-	buckets := w.of(deliveries)
+	buckets := w.create(deliveries)
 	if buckets == nil {
 		return 0
 	}

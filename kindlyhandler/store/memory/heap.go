@@ -1,5 +1,11 @@
 package memory
 
+import (
+	"container/heap"
+
+	"github.com/google/uuid"
+)
+
 // dues orders records by when they are due, then by their age.
 type dues []*record
 
@@ -61,4 +67,35 @@ func pop(h *[]*record) any {
 	(*h)[last] = nil
 	*h = (*h)[:last]
 	return r
+}
+
+// expirations orders deliveries of the archive by when they are forgotten.
+type expirations []expiration
+
+type expiration struct {
+	at int64
+	id uuid.UUID
+}
+
+func (h expirations) Len() int           { return len(h) }
+func (h expirations) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h expirations) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push and Pop are what package heap would use, if push and pop did not spare
+// the allocations that come with it.
+func (h *expirations) Push(any) {}
+func (h *expirations) Pop() any { return nil }
+
+func (h *expirations) push(e expiration) {
+	*h = append(*h, e)
+	heap.Fix(h, len(*h)-1)
+}
+
+func (h *expirations) pop() {
+	last := len(*h) - 1
+	h.Swap(0, last)
+	*h = (*h)[:last]
+	if last > 0 {
+		heap.Fix(h, 0)
+	}
 }

@@ -18,11 +18,11 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (*delivery.Delivery, erro
 		return nil, err
 	}
 	s.expire(s.options.Now())
-	r := s.byID[id]
-	if r == nil {
+	d := s.get(id)
+	if d == nil {
 		return nil, delivery.ErrNotFound
 	}
-	return r.copy(), nil
+	return d, nil
 }
 
 // lookedThrough is how many deliveries a call of List looks at, at the most:
@@ -44,23 +44,31 @@ func (s *Store) List(ctx context.Context, query delivery.Query) (delivery.Page, 
 			page.Before = ids[i+1]
 			break
 		}
-		if r := s.byID[ids[i]]; r != nil && r.matches(query) {
-			page.Deliveries = append(page.Deliveries, r.summary())
+		if s.matches(ids[i], query) {
+			page.Deliveries = append(page.Deliveries, summary(s.get(ids[i])))
 		}
 	}
 	return page, nil
 }
 
-func (r *record) matches(q delivery.Query) bool {
-	return (len(q.States) == 0 || slices.Contains(q.States, r.State)) &&
-		(q.Webhook == "" || q.Webhook == r.Lane.Webhook) &&
-		(q.Upstream == "" || q.Upstream == r.Lane.Upstream) &&
-		(q.ChatID == "" || q.ChatID == r.ChatID)
+// matches tells whether there is such a delivery, and the query asks for it.
+func (s *Store) matches(id uuid.UUID, q delivery.Query) bool {
+	if r := s.byID[id]; r != nil {
+		return wants(q, r.State, r.Lane) && (q.ChatID == "" || q.ChatID == r.ChatID)
+	}
+	e, ok := s.delivered.entries[id]
+	return ok && wants(q, delivery.Delivered, s.delivered.lanes[e.lane]) &&
+		(q.ChatID == "" || q.ChatID == string(s.delivered.chat(e)))
 }
 
-// summary is a copy without what makes a delivery large.
-func (r *record) summary() *delivery.Delivery {
-	d := r.copy()
+func wants(q delivery.Query, state delivery.State, lane delivery.Lane) bool {
+	return (len(q.States) == 0 || slices.Contains(q.States, state)) &&
+		(q.Webhook == "" || q.Webhook == lane.Webhook) &&
+		(q.Upstream == "" || q.Upstream == lane.Upstream)
+}
+
+// summary drops what makes a delivery large.
+func summary(d *delivery.Delivery) *delivery.Delivery {
 	d.Body, d.Transcript = nil, nil
 	return d
 }
@@ -104,13 +112,6 @@ func (x *index) add(id uuid.UUID) {
 	}
 	if i, found := slices.BinarySearchFunc(*x, id, compare); !found {
 		*x = slices.Insert(*x, i, id)
-	}
-}
-
-// removed drops the ids of records that are gone when they are the most.
-func (x *index) removed(left map[uuid.UUID]*record) {
-	if len(*x) > 2*len(left)+1000 {
-		*x = slices.DeleteFunc(*x, func(id uuid.UUID) bool { return left[id] == nil })
 	}
 }
 

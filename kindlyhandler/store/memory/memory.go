@@ -28,24 +28,30 @@ type Options struct {
 	// first bound new webhooks are refused, at the second the oldest settled
 	// deliveries are forgotten.
 	MaxBytes int64
-	// MaxSettled bounds the delivered and dead ones (some 700 bytes each);
-	// beyond it the oldest are forgotten before their time. Default 250,000.
+	// MaxSettled bounds the delivered and dead ones (some 400 bytes each, and
+	// what a dead letter keeps); beyond it the oldest are forgotten before
+	// their time. Default 250,000.
 	MaxSettled int
 	// Now is the clock; default [time.Now].
 	Now func() time.Time
+	// Losses counts the dead letters that are forgotten; default nothing.
+	Losses *delivery.Losses
 }
 
 // Store is a [delivery.Store] in memory.
 type Store struct {
 	options Options
 
-	mu      sync.Mutex
-	closed  bool
-	byID    map[uuid.UUID]*record
-	byKey   map[delivery.Key][]*record
+	mu        sync.Mutex
+	closed    bool
+	byID      map[uuid.UUID]*record // pending and dead
+	delivered *archive
+	// byKey has the youngest of the deliveries with a key; each of them names
+	// the one before it.
+	byKey   map[delivery.Key]uuid.UUID
 	ids     index
 	lanes   map[delivery.Lane]*lane
-	settled expiries
+	settled expiries // dead
 	pending int
 	bytes   int64 // of pending records
 	kept    int64 // of settled records
@@ -67,7 +73,8 @@ func (o *Options) limit(l Limits) {
 // record is a delivery with what the store needs to find and order it.
 type record struct {
 	delivery.Delivery
-	number  uint64 // of its Put
+	number  uint64    // of its Put
+	older   uuid.UUID // see [Store.byKey]
 	settled time.Time
 	expires time.Time
 	revived bool // out of its chat's order
@@ -101,10 +108,11 @@ func New(options Options) *Store {
 		options.Now = time.Now
 	}
 	return &Store{
-		options: options,
-		byID:    make(map[uuid.UUID]*record),
-		byKey:   make(map[delivery.Key][]*record),
-		lanes:   make(map[delivery.Lane]*lane),
+		options:   options,
+		byID:      make(map[uuid.UUID]*record),
+		delivered: newArchive(),
+		byKey:     make(map[delivery.Key]uuid.UUID),
+		lanes:     make(map[delivery.Lane]*lane),
 	}
 }
 
@@ -129,7 +137,8 @@ func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error 
 		s.byID[r.ID] = r
 		s.ids.add(r.ID)
 		if r.Key != (delivery.Key{}) {
-			s.byKey[r.Key] = append(s.byKey[r.Key], r)
+			r.older = s.byKey[r.Key]
+			s.byKey[r.Key] = r.ID
 		}
 		s.enqueue(r)
 		d.Claimed = r.Claimed
@@ -188,21 +197,45 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) ([]*delivery.Deliver
 		return nil, err
 	}
 	var found []*delivery.Delivery
-	for _, r := range s.live(key, s.options.Now()) {
-		found = append(found, r.copy())
+	for _, id := range s.live(key, s.options.Now()) {
+		found = append(found, s.get(id))
 	}
 	return found, nil
 }
 
-// live returns the records that make a webhook with key a duplicate.
-func (s *Store) live(key delivery.Key, now time.Time) []*record {
-	records := s.byKey[key]
-	for i, r := range records { // in the order of their Put
-		if r.KeyExpires.After(now) {
-			return records[i:]
+// live returns the deliveries that make a webhook with key a duplicate, in the
+// order of their Put.
+func (s *Store) live(key delivery.Key, now time.Time) []uuid.UUID {
+	var ids []uuid.UUID
+	live := 0
+	for id := s.byKey[key]; id != uuid.Nil; {
+		ids = append(ids, id)
+		older, expires := s.link(id)
+		if expires.After(now) {
+			live = len(ids)
 		}
+		id = older
 	}
-	return nil
+	ids = ids[:live]
+	slices.Reverse(ids)
+	return ids
+}
+
+// link returns what a delivery with a key is known by.
+func (s *Store) link(id uuid.UUID) (older uuid.UUID, keyExpires time.Time) {
+	if r := s.byID[id]; r != nil {
+		return r.older, r.KeyExpires
+	}
+	e := s.delivered.entries[id]
+	return e.older, timeOf(e.keyExpires)
+}
+
+// get returns a copy of a delivery, nil if there is none.
+func (s *Store) get(id uuid.UUID) *delivery.Delivery {
+	if r := s.byID[id]; r != nil {
+		return r.copy()
+	}
+	return s.delivered.get(id)
 }
 
 func (r *record) copy() *delivery.Delivery {
@@ -290,6 +323,11 @@ func (s *Store) settle(l *lane, r *record) {
 	l.counts[r.State]++
 	r.settled = s.options.Now()
 	r.expires = s.expiry(r)
+	if r.State == delivery.Delivered {
+		delete(s.byID, r.ID)
+		s.delivered.add(&r.Delivery, r.older, r.expires)
+		return
+	}
 	heap.Push(&s.settled, r)
 	s.kept += r.size()
 }
@@ -308,6 +346,7 @@ func (s *Store) expiry(r *record) time.Time {
 }
 
 // SetLimits changes the limits from now on; zero values mean the defaults.
+// What is delivered already is kept as long as it was to be.
 func (s *Store) SetLimits(l Limits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -340,7 +379,7 @@ func (s *Store) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, e
 	return r.copy(), nil
 }
 
-// unsettle takes a record from those that are delivered or dead.
+// unsettle takes a record from those that are dead.
 func (s *Store) unsettle(r *record) {
 	heap.Remove(&s.settled, r.index)
 	s.kept -= r.size()
@@ -374,12 +413,12 @@ func (s *Store) Drop(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	r := s.byID[id]
-	if r == nil {
+	d := s.get(id)
+	if d == nil {
 		return nil, delivery.ErrNotFound
 	}
-	s.drop(r)
-	return r.summary(), nil
+	s.drop(id)
+	return summary(d), nil
 }
 
 // Erase implements [delivery.Store].
@@ -389,29 +428,41 @@ func (s *Store) Erase(ctx context.Context, chatID string) (int, error) {
 	if err := s.usable(ctx); err != nil || chatID == "" {
 		return 0, err
 	}
-	erased := 0
-	for _, r := range s.byID {
+	var erased []uuid.UUID
+	for id, r := range s.byID {
 		if r.ChatID == chatID {
-			s.drop(r)
-			erased++
+			erased = append(erased, id)
 		}
 	}
-	return erased, nil
+	for id, e := range s.delivered.entries {
+		if string(s.delivered.chat(e)) == chatID {
+			erased = append(erased, id)
+		}
+	}
+	for _, id := range erased {
+		s.drop(id)
+	}
+	return len(erased), nil
 }
 
-// drop removes a record in whatever state.
-func (s *Store) drop(r *record) {
-	defer s.forget(r)
-	if r.State != delivery.Pending {
-		s.unsettle(r)
+// drop removes a delivery in whatever state.
+func (s *Store) drop(id uuid.UUID) {
+	r := s.byID[id]
+	switch {
+	case r == nil:
+		s.forgetDelivered(id)
 		return
+	case r.State == delivery.Dead:
+		s.unsettle(r)
+	default:
+		l := s.lanes[r.Lane]
+		if !r.Claimed && !l.held(r) {
+			heap.Remove(&l.due, r.index)
+		}
+		s.bytes -= r.size()
+		s.dequeue(l, r)
 	}
-	l := s.lanes[r.Lane]
-	if !r.Claimed && !l.held(r) {
-		heap.Remove(&l.due, r.index)
-	}
-	s.bytes -= r.size()
-	s.dequeue(l, r)
+	s.forget(r)
 }
 
 // Close implements [delivery.Store].
@@ -419,7 +470,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.byID, s.byKey, s.ids, s.lanes, s.settled = nil, nil, nil, nil, nil
+	s.byID, s.delivered, s.byKey, s.ids, s.lanes, s.settled = nil, nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -430,11 +481,19 @@ func (s *Store) usable(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// expire forgets settled records whose time has passed, and others when they
+// expire forgets settled deliveries whose time has passed, and others when they
 // are too many.
 func (s *Store) expire(now time.Time) {
-	for len(s.settled) > 0 && (!s.settled[0].expires.After(now) ||
-		len(s.settled) > s.options.MaxSettled || s.kept > s.options.MaxBytes) {
+	for {
+		tooMany := len(s.settled)+len(s.delivered.entries) > s.options.MaxSettled
+		id, expires, ok := s.delivered.first()
+		if ok && (!expires.After(now) || tooMany && (len(s.settled) == 0 || expires.Before(s.settled[0].expires))) {
+			s.forgetDelivered(id)
+			continue
+		}
+		if len(s.settled) == 0 || s.settled[0].expires.After(now) && !tooMany && s.kept <= s.options.MaxBytes {
+			return
+		}
 		r := s.settled[0]
 		s.unsettle(r)
 		s.forget(r)
@@ -443,13 +502,57 @@ func (s *Store) expire(now time.Time) {
 
 // forget makes a record one that was never put.
 func (s *Store) forget(r *record) {
+	s.unlink(r.Key, r.ID)
 	delete(s.byID, r.ID)
-	s.ids.removed(s.byID)
-	siblings := s.byKey[r.Key]
-	siblings = slices.DeleteFunc(siblings, func(o *record) bool { return o == r })
-	if len(siblings) == 0 {
-		delete(s.byKey, r.Key)
-	} else {
-		s.byKey[r.Key] = siblings
+	s.tidyIndex()
+}
+
+// forgetDelivered makes a delivery of the archive one that was never put.
+func (s *Store) forgetDelivered(id uuid.UUID) {
+	a := s.delivered
+	e := a.entries[id]
+	s.lanes[a.lanes[e.lane]].counts[delivery.Delivered]--
+	s.unlink(packedKey(a.packed(e)), id)
+	a.remove(id)
+	s.tidyIndex()
+}
+
+// unlink takes a delivery from those with its key.
+func (s *Store) unlink(key delivery.Key, id uuid.UUID) {
+	older, _ := s.link(id)
+	younger := s.byKey[key]
+	switch {
+	case younger == uuid.Nil:
+		return // it has no key
+	case younger == id && older == uuid.Nil:
+		delete(s.byKey, key)
+		return
+	case younger == id:
+		s.byKey[key] = older
+		return
+	}
+	for {
+		next, _ := s.link(younger)
+		if next == id {
+			break
+		}
+		younger = next
+	}
+	if r := s.byID[younger]; r != nil {
+		r.older = older
+		return
+	}
+	e := s.delivered.entries[younger]
+	e.older = older
+	s.delivered.entries[younger] = e
+}
+
+// tidyIndex drops the ids of deliveries that are gone when they are the most.
+func (s *Store) tidyIndex() {
+	if len(s.ids) > 2*(len(s.byID)+len(s.delivered.entries))+1000 {
+		s.ids = slices.DeleteFunc(s.ids, func(id uuid.UUID) bool {
+			_, delivered := s.delivered.entries[id]
+			return s.byID[id] == nil && !delivered
+		})
 	}
 }
