@@ -30,7 +30,7 @@ func init() {
 // result, else that the ticket will follow. What fails for the moment (network
 // errors, timeouts, 408, 425, 429, 5xx) is retried as `retry` says, for up to
 // three days, under the same `Idempotency-Key`; what is refused for good (other
-// 4xx) becomes a dead letter. A 401, a redirect, or 403 and 404 for three
+// 4xx) becomes a dead letter. A 401, a redirect, or 403, 404 and 410 for three
 // deliveries in a row mean that the configuration is wrong: deliveries wait
 // then until it is right. While the upstream is down, transcripts are fetched
 // soon after the webhook all the same, so that tickets show the chats as they
