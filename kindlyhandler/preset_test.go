@@ -188,3 +188,32 @@ func requireHarmlessHTML(t *testing.T, name, fragment string) {
 	}
 	require.Zero(t, open, name)
 }
+
+// BenchmarkPreset measures what a preset costs beside the ticket itself.
+func BenchmarkPreset(b *testing.B) {
+	e := mustParseEvent(b, string(readTestdata(b, "dialogue-webhook.json")))
+	chat, err := parseTranscript(transcriptOf(b, 4))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ticket := newTicket(exampleID, exampleReceived, e, chat, "")
+	b.Run("none", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := ticket.encode(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	for _, p := range preset.All() {
+		up := presetUpstream(b, p)
+		b.Run(p.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := up.Body(b.Context(), ticket.value(false)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/jq"
-	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
 )
 
 // Mapping says what a ticket becomes for a ticket system, and how its answers
@@ -44,15 +43,6 @@ type mapping struct {
 	statuses  []statusClass
 	variables []any
 }
-
-// library is what bodies can use.
-var library = func() *jq.Library {
-	library, err := jq.ParseLibrary(preset.Library)
-	if err != nil {
-		panic(err)
-	}
-	return library
-}()
 
 // newMapping compiles a mapping, and what the preset has in addition.
 func newMapping(m Mapping, s *settings) (*mapping, error) {

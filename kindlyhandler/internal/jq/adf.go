@@ -4,6 +4,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/richtext"
 )
 
 // truncateADF cuts a document in Atlassian's format that has more than n
@@ -15,13 +17,35 @@ func truncateADF(v any, args []any) any {
 		return err
 	}
 	doc, ok := v.(map[string]any)
-	blocks, isList := doc["content"].([]any)
+	_, isList := doc["content"].([]any)
 	if !ok || !isList {
 		return &limitError{"it failed: truncate_adf needs what adf makes: write `adf | truncate_adf(30000)`"}
 	}
+	return cutADF(doc, n)
+}
+
+// ADF returns HTML or plain text as a document in Atlassian's format that has at
+// most n characters as JSON.
+func ADF(s string, n int) map[string]any {
+	doc := map[string]any{"type": "doc", "version": 1, "content": richtext.ADF(s)}
+	if adfExpansion*len(s)+adfFrame <= n {
+		return doc
+	}
+	return cutADF(doc, n)
+}
+
+// A document in Atlassian's format is at most adfExpansion times as long as its
+// HTML, and adfFrame: what is worst are list items of one letter.
+const (
+	adfExpansion = 24
+	adfFrame     = 160
+)
+
+func cutADF(doc map[string]any, n int) map[string]any {
 	if adfLength(doc) <= n {
 		return doc
 	}
+	blocks := doc["content"].([]any)
 	tail := map[string]any{"type": "paragraph", "content": []any{map[string]any{"type": "text", "text": note}}}
 	kept := map[string]any{"type": "doc", "version": 1}
 	kept["content"] = append(cutBlocks(blocks, n-adfLength(with(kept, []any{tail}))), tail)
@@ -30,7 +54,7 @@ func truncateADF(v any, args []any) any {
 
 func adfLength(v any) int {
 	encoded, _ := gojq.Marshal(v)
-	return characters.length(string(encoded))
+	return unit{}.length(string(encoded))
 }
 
 // with returns a node with other content.

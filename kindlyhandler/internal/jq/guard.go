@@ -2,7 +2,9 @@ package jq
 
 import (
 	"errors"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/itchyny/gojq"
 )
@@ -158,20 +160,34 @@ var prelude = func() modules {
 func add(_ any, args []any) any {
 	l, r := args[0], args[1]
 	switch l := l.(type) {
+	case nil:
+		return r
 	case string:
-		if r, ok := r.(string); ok && len(l)+len(r) > maxWeight {
-			return tooLarge("+")
+		if r, ok := r.(string); ok {
+			if len(l)+len(r) > maxWeight {
+				return tooLarge("+")
+			}
+			return l + r
 		}
 	case []any:
-		if r, ok := r.([]any); ok && (len(l)+len(r))*nodeWeight > maxWeight {
-			return tooLarge("+")
+		if r, ok := r.([]any); ok {
+			if (len(l)+len(r))*nodeWeight > maxWeight {
+				return tooLarge("+")
+			}
+			return slices.Concat(l, r)
 		}
 	case map[string]any:
-		if r, ok := r.(map[string]any); ok && (len(l)+len(r))*nodeWeight > maxWeight {
-			return tooLarge("+")
+		if r, ok := r.(map[string]any); ok {
+			if (len(l)+len(r))*nodeWeight > maxWeight {
+				return tooLarge("+")
+			}
+			sum := make(map[string]any, len(l)+len(r))
+			maps.Copy(sum, l)
+			maps.Copy(sum, r)
+			return sum
 		}
 	}
-	return run(plus, l, r)
+	return run(plus, l, r) // numbers, and what cannot be added
 }
 
 // multiply is the operator *.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/itchyny/gojq"
 )
@@ -23,28 +24,33 @@ type Expression struct{ code *gojq.Code }
 // as "$base"; [Expression.Eval] takes their values in the same order. An error
 // names the line and the column.
 func Compile(source string, variables ...string) (*Expression, error) {
-	return compile(prelude, source, variables)
+	return Library(nil).Compile(source, variables...)
 }
 
-// Library has definitions that expressions can use.
-type Library struct{ modules modules }
+// Library has functions that expressions can use.
+type Library []gojq.CompilerOption
 
-// ParseLibrary reads definitions, which it trusts.
-func ParseLibrary(source string) (*Library, error) {
-	query, err := gojq.Parse(source)
-	if err != nil {
-		return nil, parseError(source, err)
+// Limited is a function of the input that gives something of at most n
+// characters or, if bytes is true, bytes.
+type Limited func(input map[string]any, n int, bytes bool) any
+
+// NewLibrary returns a library of functions with their names.
+func NewLibrary(functions map[string]Limited) Library {
+	var l Library
+	for name, f := range functions {
+		l = append(l, limitFunction(name, func(v any, n int, u unit) any {
+			object, ok := v.(map[string]any)
+			if !ok {
+				return &limitError{"it failed: " + name + " is about the ticket: write it where `.` is the ticket, or put the ticket into a variable before, by `. as $t`"}
+			}
+			return f(object, n, u.bytes)
+		}))
 	}
-	guard(query)
-	return &Library{append(prelude[:1:1], query)}, nil
+	return l
 }
 
 // Compile is like the function, for an expression that uses the library.
-func (l *Library) Compile(source string, variables ...string) (*Expression, error) {
-	return compile(l.modules, source, variables)
-}
-
-func compile(modules modules, source string, variables []string) (*Expression, error) {
+func (l Library) Compile(source string, variables ...string) (*Expression, error) {
 	query, err := gojq.Parse(source)
 	if err != nil {
 		return nil, parseError(source, err)
@@ -53,15 +59,12 @@ func compile(modules modules, source string, variables []string) (*Expression, e
 		return nil, err
 	}
 	guard(query)
-	code, err := gojq.Compile(query, options(modules, variables)...)
+	options := slices.Concat([]gojq.CompilerOption{gojq.WithVariables(variables), gojq.WithModuleLoader(prelude)}, functions, l)
+	code, err := gojq.Compile(query, options...)
 	if err != nil {
 		return nil, compileError(source, err, variables)
 	}
 	return &Expression{code}, nil
-}
-
-func options(modules modules, variables []string) []gojq.CompilerOption {
-	return append([]gojq.CompilerOption{gojq.WithVariables(variables), gojq.WithModuleLoader(modules)}, functions...)
 }
 
 // Eval returns the expression's only result for an input. Both consist of nil,

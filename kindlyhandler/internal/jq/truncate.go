@@ -11,19 +11,24 @@ import (
 // note tells the reader that something is missing.
 const note = "[… cut here: it is longer than the help desk takes]"
 
-// unit is what a system counts when it limits a text.
-type unit func(r rune) int
+// unit is what a system counts when it limits a text: characters, of which an
+// emoji is two for most, or bytes.
+type unit struct{ bytes bool }
 
-// The units. Most systems count the first: an emoji is two.
-var (
-	characters unit = func(r rune) int { return max(utf16.RuneLen(r), 1) }
-	inBytes    unit = func(r rune) int { return max(utf8.RuneLen(r), 1) }
-)
+func (u unit) of(r rune) int {
+	if u.bytes {
+		return max(utf8.RuneLen(r), 1)
+	}
+	return max(utf16.RuneLen(r), 1)
+}
 
 // length returns how long a text is.
 func (u unit) length(s string) (n int) {
+	if u.bytes {
+		return len(s)
+	}
 	for _, r := range s {
-		n += u(r)
+		n += u.of(r)
 	}
 	return n
 }
@@ -34,16 +39,22 @@ func (u unit) fits(s string, n int) bool { return len(s) <= n || u.length(s) <= 
 // head returns as much of the start of a text as has at most n.
 func (u unit) head(s string, n int) string {
 	for i, r := range s {
-		if n -= u(r); n < 0 {
+		if n -= u.of(r); n < 0 {
 			return s[:i]
 		}
 	}
 	return s
 }
 
+// Truncate is the function of that name.
+func Truncate(s string, n int, bytes bool) string { return truncate(s, n, unit{bytes}) }
+
+// TruncateHTML is the function truncate_html.
+func TruncateHTML(s string, n int, bytes bool) string { return truncateHTML(s, n, unit{bytes}) }
+
 // truncate cuts a text that is longer than n, the note included, at the end of
 // a line if there is one near.
-func truncate(s string, n int, u unit) any {
+func truncate(s string, n int, u unit) string {
 	if u.fits(s, n) {
 		return s
 	}
@@ -60,7 +71,7 @@ func truncate(s string, n int, u unit) any {
 
 // truncateHTML cuts HTML that is longer than n, the note included, between two
 // elements or in a text, and closes what is open then.
-func truncateHTML(s string, n int, u unit) any {
+func truncateHTML(s string, n int, u unit) string {
 	if u.fits(s, n) {
 		return s
 	}

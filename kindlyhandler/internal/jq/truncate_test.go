@@ -29,7 +29,7 @@ func TestTruncate(t *testing.T) {
 		"none":             {"abc", 0, ""},
 		"text":             {long, 300, strings.TrimSpace(strings.Repeat("line\n", 49)) + "\n\n" + note},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncate(c.text, c.n, characters)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncate(c.text, c.n, unit{})) })
 	}
 }
 
@@ -37,8 +37,8 @@ func TestTruncate_keepsItsLength(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := rapid.String().Draw(t, "text"), rapid.IntRange(0, 400).Draw(t, "n")
 		s = strings.Repeat(s, rapid.IntRange(1, 50).Draw(t, "times"))
-		for _, u := range []unit{characters, inBytes} {
-			cut := truncate(s, n, u).(string)
+		for _, u := range []unit{{}, {bytes: true}} {
+			cut := truncate(s, n, u)
 			require.LessOrEqual(t, u.length(cut), n)
 			require.True(t, utf8.ValidString(cut))
 			require.Equal(t, u.length(s) <= n, cut == s)
@@ -64,7 +64,7 @@ func TestTruncateHTML(t *testing.T) {
 		"emoji":         {"👍👍" + strings.Repeat("x", n), 3 + n, "👍" + tail},
 		"stray end tag": {"</p>" + strings.Repeat("x", n), n + 1, "x" + tail},
 	} {
-		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncateHTML(c.html, c.n, characters)) })
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, truncateHTML(c.html, c.n, unit{})) })
 	}
 }
 
@@ -77,10 +77,11 @@ func TestTruncateHTML_staysBalanced(t *testing.T) {
 	), 0, 60)
 	rapid.Check(t, func(t *rapid.T) {
 		fragment := richtext.Render("<p></p>" + strings.Join(pieces.Draw(t, "pieces"), "")).HTML
-		n := rapid.IntRange(0, characters.length(fragment)+10).Draw(t, "n")
-		cut := truncateHTML(fragment, n, characters).(string)
-		require.LessOrEqual(t, characters.length(cut), n)
-		require.Equal(t, characters.length(fragment) <= n, cut == fragment)
+		n := rapid.IntRange(0, unit{}.length(fragment)+10).Draw(t, "n")
+		require.LessOrEqual(t, adfLength(ADF(fragment, 1<<20)), adfExpansion*len(fragment)+adfFrame)
+		cut := truncateHTML(fragment, n, unit{})
+		require.LessOrEqual(t, unit{}.length(cut), n)
+		require.Equal(t, unit{}.length(fragment) <= n, cut == fragment)
 		var open []string
 		for tokens := html.NewTokenizer(strings.NewReader(cut)); ; {
 			kind := tokens.Next()
@@ -132,7 +133,7 @@ func TestTruncateADF(t *testing.T) {
 				cut, err := e.Eval(t.Context(), fragment, n)
 				require.NoError(t, err)
 				encoded := mustEncode(t, cut)
-				require.LessOrEqual(t, characters.length(encoded), n)
+				require.LessOrEqual(t, unit{}.length(encoded), n)
 				require.Contains(t, encoded, note)
 				require.NotContains(t, encoded, `"text":""`)
 				for _, empty := range []string{"doc", "blockquote", "bulletList", "listItem", "codeBlock"} {

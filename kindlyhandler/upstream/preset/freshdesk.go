@@ -28,12 +28,12 @@ var freshdesk = &Preset{
 		group_id: $group_id,
 		product_id: $product_id,
 		type: $type,
-		tags: (.chat.labels + $tags | map(gsub(","; " ") | truncate(32)) | unique),
+		tags: (.chat.labels + $tags | map(split(",") | join(" ") | truncate(32)) | unique),
 		name: (.customer.name | truncate(255))
 	}
 	+ if .customer.email then {email: .customer.email}
 		else {unique_external_id: (.customer.id // .chat.id), name: (.customer.name // "Chat \(.chat.id)" | truncate(255))} end
-	) | with_entries(select(.value != null))`,
+	) | without_nulls`,
 	Success:   "201",
 	TicketID:  ".body.id",
 	TicketURL: `"\($base)/a/tickets/\(.body.id)"`,

@@ -19,7 +19,7 @@ var gitlab = &Preset{
 		title: .subject,
 		description: ticket_markdown(1000000),
 		confidential: $confidential,
-		labels: (.chat.labels + $labels | map(gsub(","; " ") | truncate(255)) | unique | join(","))
+		labels: (.chat.labels + $labels | map(split(",") | join(" ") | truncate(255)) | unique | join(","))
 	}`,
 	Success:   "201",
 	TicketID:  ".body.iid",

@@ -22,9 +22,9 @@ var jira = &Preset{
 			issuetype: {name: $issuetype},
 			summary: .subject,
 			description: ticket_adf(32000),
-			labels: (.chat.labels + $labels | map(gsub("\\s+"; "_") | truncate(255)) | unique),
+			labels: (.chat.labels + $labels | map(tag | truncate(255)) | unique),
 			priority: (if $priority then {name: $priority} else null end)
-		} | with_entries(select(.value != null)))
+		} | without_nulls)
 	}`,
 	Success:   "201",
 	TicketID:  ".body.key",

@@ -13,7 +13,8 @@ import (
 
 // Preset describes one ticket system. The expressions in it know each option by
 // its name with a dollar sign, and the upstream's base URL as $base; those for
-// the body have [Library] in addition.
+// the body have functions for the whole ticket in addition, such as
+// ticket_html(n).
 type Preset struct {
 	// Name is what it is called in the configuration, System in conversation.
 	Name, System string

@@ -30,7 +30,7 @@ var redmine = &Preset{
 			priority_id: $priority_id,
 			category_id: $category_id,
 			assigned_to_id: $assigned_to_id
-		} | with_entries(select(.value != null)))
+		} | without_nulls)
 	}`,
 	Success:   "201",
 	TicketID:  ".body.issue.id",

@@ -21,7 +21,7 @@ var requestTracker = &Preset{
 		Requestor: .customer.email,
 		Content: ticket_html(1000000),
 		ContentType: "text/html"
-	} | with_entries(select(.value != null))`,
+	} | without_nulls`,
 	Success:   "201",
 	TicketID:  ".body.id",
 	TicketURL: `"\($base)/Ticket/Display.html?id=\(.body.id)"`,

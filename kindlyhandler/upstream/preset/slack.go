@@ -13,9 +13,9 @@ var slack = &Preset{
 		blocks: ([
 			{type: "header", text: {type: "plain_text", text: (.subject | truncate(150)), emoji: false}},
 			{type: "section", text: {type: "mrkdwn", verbatim: true, text: (
-				(_kindly_facts | html_text | mrkdwn | truncate(2400))
+				(ticket_facts(2400) | mrkdwn | truncate(2400))
 				+ if .chat.url and (.chat.url | length) < 400 then "\n<\(.chat.url | mrkdwn)|Open the chat>" else "" end)}},
-			{type: "section", text: {type: "mrkdwn", verbatim: true, text: (_kindly_said_text | mrkdwn | truncate(2900))}}
+			{type: "section", text: {type: "mrkdwn", verbatim: true, text: (ticket_said(2900) | mrkdwn | truncate(2900))}}
 		] | map(select(.text.text != "")))
 	}`,
 	Success:   `.status == 200 and (.body | tostring | startswith("ok"))`,

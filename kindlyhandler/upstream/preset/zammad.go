@@ -20,7 +20,7 @@ var zammad = &Preset{
 		title: .subject,
 		group: $group,
 		customer_id: (.customer.email // $customer | if . then "guess:" + . else null end),
-		tags: (.chat.labels + $tags | map(gsub(","; " ")) | unique | join(",")),
+		tags: (.chat.labels + $tags | map(split(",") | join(" ")) | unique | join(",")),
 		article: {
 			subject: .subject,
 			body: ticket_html(500000),
@@ -28,7 +28,7 @@ var zammad = &Preset{
 			internal: false,
 			content_type: "text/html"
 		}
-	} | with_entries(select(.value != null))`,
+	} | without_nulls`,
 	Success:   "201",
 	TicketID:  ".body.number",
 	TicketURL: `"\($base)/#ticket/zoom/\(.body.id)"`,

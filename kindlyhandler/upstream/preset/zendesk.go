@@ -34,10 +34,10 @@ var zendesk = &Preset{
 			ticket_form_id: $ticket_form_id,
 			priority: $priority,
 			type: $type,
-			tags: (.chat.labels + $tags | map(gsub("[\\s,]+"; "_")) | unique)
+			tags: (.chat.labels + $tags | map(tag) | unique)
 		}
 		+ if .customer.email then {requester: {name: (.customer.name // .customer.email | truncate(200)), email: .customer.email}} else {} end
-		| with_entries(select(.value != null)))
+		| without_nulls)
 	}`,
 	Success:   "201",
 	TicketID:  ".body.ticket.id",
