@@ -139,9 +139,9 @@ func printRequest(out io.Writer, r *http.Request, secret []string) error {
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		value := printed(strings.Join(r.Header[name], ", "))
 		if slices.Contains(secret, name) {
-			scheme, _, _ := strings.Cut(value, " ")
+			scheme, _, found := strings.Cut(value, " ")
 			value = "(secret)"
-			if name == "Authorization" {
+			if found && name == "Authorization" { // else all of it is
 				value = scheme + " " + value
 			}
 		}

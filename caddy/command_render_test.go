@@ -61,7 +61,7 @@ func TestCommandRender(t *testing.T) {
 	}{
 		"a bad expression":      {[]string{"--body", "{s: .subject,, }"}, `body: line 1, column 14: unexpected token ","`},
 		"an expression failing": {[]string{"--body", ".subject.x"}, "body: it failed: expected an object but got: string"},
-		"a preset unknown":      {[]string{"--preset", "x"}, `no preset "x": there are freshdesk,`},
+		"a preset unknown":      {[]string{"--preset", "x"}, `no preset "x": there are dixa,`},
 		"an option unknown":     {[]string{"--preset", "jira", "--option", "x=y"}, "options: x is none of jira"},
 		"an option without one": {[]string{"--option", "x=y"}, "options are those of a preset"},
 		"no option":             {[]string{"--preset", "jira", "--option", "project"}, `--option is "project": write --option <name>=<value>`},
@@ -102,5 +102,5 @@ func TestCommandPresets(t *testing.T) {
 		}
 	}
 	_, err = execute(t, presetsCommand(), "", "none")
-	require.ErrorContains(t, err, `no preset "none": there are freshdesk,`)
+	require.ErrorContains(t, err, `no preset "none": there are dixa,`)
 }

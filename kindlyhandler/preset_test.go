@@ -77,6 +77,14 @@ func hostileChats(t *testing.T) map[string]*transcript {
 
 // limits are what systems take, in characters, by preset and path.
 var limits = map[string]map[string]int{
+	"dixa":                    {"message.content.value": 60000},
+	"dynamics_365":            {"title": 200, "description": 2000},
+	"front":                   {"subject": 255},
+	"help_scout":              {"subject": 255},
+	"hubspot":                 {"properties.subject": 255, "properties.content": 65536},
+	"linear":                  {"variables.input.title": 255},
+	"salesforce":              {"Subject": 255, "Description": 32000, "SuppliedName": 80},
+	"servicenow":              {"short_description": 160, "description": 4000},
 	"freshdesk":               {"subject": 255, "name": 255},
 	"github":                  {"title": 256, "body": 65536},
 	"gitlab":                  {"title": 255, "description": 1 << 20},

@@ -54,8 +54,12 @@ func (a *answer) value() map[string]any {
 	return a.seen
 }
 
-// bodyValue returns a body as JSON, or as a string if it is none.
+// bodyValue returns a body as JSON, as null if it is empty, or as a string if it
+// is neither.
 func bodyValue(body []byte) (v any) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	if decoder.Decode(&v) == nil {

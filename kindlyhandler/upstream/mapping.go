@@ -18,8 +18,8 @@ import (
 //
 //	{"status": 201, "headers": {"location": "…"}, "body": …}
 //
-// with the names of header fields in lower case, and with the body as JSON, or
-// as a string if it is none.
+// with the names of header fields in lower case, and with the body as JSON, null
+// if it is empty, or a string if it is neither.
 type Mapping struct {
 	// Body gives the request's JSON body from the ticket. Default: the ticket.
 	Body string

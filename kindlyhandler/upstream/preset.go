@@ -73,12 +73,16 @@ func applyPreset(o *Options) (*settings, error) {
 	for field, value := range p.Header {
 		s.header.Set(field, replaceOptions(value, texts, strings.Clone))
 	}
-	o.Method = cmp.Or(o.Method, p.Method)
+	method, path := p.Method, p.Path
+	if p.Upsert != nil && texts[p.Upsert.Option] != "" {
+		method, path = p.Upsert.Method, p.Upsert.Path
+	}
+	o.Method = cmp.Or(o.Method, method)
 	if p.URL == "" && o.URL == "" {
 		return nil, fmt.Errorf("url is missing: write where your %s is, such as %s", p.System, p.Example)
 	}
 	o.URL = cmp.Or(o.URL, p.URL)
-	s.path = replaceOptions(p.Path, texts, url.PathEscape)
+	s.path = replaceOptions(path, texts, url.PathEscape)
 	s.ownBody = o.Mapping.Body == ""
 	o.Mapping.Body = cmp.Or(o.Mapping.Body, p.Body)
 	o.Mapping.Success = cmp.Or(o.Mapping.Success, p.Success)

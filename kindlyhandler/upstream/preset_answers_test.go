@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -133,6 +134,72 @@ var presetAnswers = map[string][]answerTest{
 		{"no project", reply{404, fields(), `{"message":"404 Project Not Found"}`}, refused},
 	},
 }
+
+var morePresetAnswers = map[string][]answerTest{
+	"dixa": {
+		{"created", reply{200, fields(), `{"data":{"id":1234}}`}, delivered("1234", "")},
+		{"rate limit", reply{429, fields(), `{"message":"Too many requests"}`}, held(time.Second)},
+		{"validation", reply{400, fields(), `{"message":"Invalid value for: body"}`}, permanent},
+		{"credentials", reply{401, fields(), ``}, misconfigured},
+	},
+	"dynamics_365": {
+		{"created", reply{201, fields("OData-EntityId", "https://acme.crm.dynamics.com/api/data/v9.2/incidents(0198f3c2-0000-7000-8000-000000000000)"), `{"incidentid":"0198f3c2-0000-7000-8000-000000000000","ticketnumber":"CAS-01001-A1B2C3"}`}, delivered("CAS-01001-A1B2C3", "BASE/main.aspx?etn=incident&pagetype=entityrecord&id=0198f3c2-0000-7000-8000-000000000000")},
+		{"created, no content", reply{204, fields("OData-EntityId", "https://acme.crm.dynamics.com/api/data/v9.2/incidents(0198f3c2-0000-7000-8000-000000000000)"), ``}, delivered("", "BASE/main.aspx?etn=incident&pagetype=entityrecord&id=0198f3c2-0000-7000-8000-000000000000")},
+		{"created before", reply{412, fields(), `{"error":{"code":"0x80040237","message":"A record with matching key values already exists."}}`}, delivered("", "")},
+		{"rate limit", reply{429, fields("Retry-After", "35"), `{"error":{"code":"0x80072322"}}`}, held(35 * time.Second)},
+		{"validation", reply{400, fields(), `{"error":{"code":"0x80040203","message":"Invalid argument"}}`}, permanent},
+		{"credentials", reply{401, fields(), ``}, misconfigured},
+	},
+	"front": {
+		{"accepted", reply{202, fields(), `{"status":"accepted","message_uid":"1eb2dec4dd8d9f27e1ae1c4c61d93ee3"}`}, delivered("1eb2dec4dd8d9f27e1ae1c4c61d93ee3", "")},
+		{"rate limit", reply{429, fields("Retry-After", "22"), `{"_error":{"status":429,"title":"Too many requests"}}`}, held(22 * time.Second)},
+		{"validation", reply{400, fields(), `{"_error":{"status":400,"title":"Bad request"}}`}, permanent},
+		{"credentials", reply{401, fields(), `{"_error":{"status":401,"title":"Unauthenticated"}}`}, misconfigured},
+	},
+	"help_scout": {
+		{"created", reply{201, fields("Resource-ID", "123", "Location", "https://api.helpscout.net/v2/conversations/123"), ``}, delivered("123", "https://secure.helpscout.net/conversation/123")},
+		{"rate limit", reply{429, fields("X-RateLimit-Retry-After", "10"), ``}, held(10 * time.Second)},
+		{"validation", reply{400, fields(), `{"logRef":"x","message":"Bad request","_embedded":{"errors":[{"path":"subject","message":"may not be empty"}]}}`}, permanent},
+		{"credentials", reply{401, fields(), `{"error":"invalid_token"}`}, misconfigured},
+	},
+	"hubspot": {
+		{"created", reply{201, fields(), `{"id":"512","properties":{"subject":"x"}}`}, delivered("512", "https://app.hubspot.com/contacts/99/ticket/512")},
+		{"rate limit", reply{429, fields(), `{"status":"error","message":"You have reached your ten_secondly_rolling limit.","policyName":"TEN_SECONDLY_ROLLING"}`}, held(10 * time.Second)},
+		{"validation", reply{400, fields(), `{"status":"error","category":"VALIDATION_ERROR"}`}, permanent},
+		{"credentials", reply{401, fields(), `{"status":"error","category":"INVALID_AUTHENTICATION"}`}, misconfigured},
+	},
+	"intercom": {
+		{"created", reply{200, fields(), `{"type":"ticket","id":"489","ticket_id":"53"}`}, delivered("53", "")},
+		{"rate limit", reply{429, fields("X-RateLimit-Reset", "1795357980"), `{"type":"error.list","errors":[{"code":"rate_limit_exceeded"}]}`}, held(5 * time.Minute)},
+		{"validation", reply{400, fields(), `{"type":"error.list","errors":[{"code":"parameter_invalid"}]}`}, permanent},
+		{"credentials", reply{401, fields(), `{"type":"error.list","errors":[{"code":"unauthorized"}]}`}, misconfigured},
+		{"something else", reply{200, fields(), `{"type":"error.list"}`}, refused},
+	},
+	"linear": {
+		{"created", reply{200, fields(), `{"data":{"issueCreate":{"success":true,"issue":{"identifier":"SUP-12","url":"https://linear.app/acme/issue/SUP-12"}}}}`}, delivered("SUP-12", "https://linear.app/acme/issue/SUP-12")},
+		{"error in a success", reply{200, fields(), `{"errors":[{"message":"Entity not found: Team","extensions":{"code":"INPUT_ERROR"}}]}`}, refused},
+		{"rate limit", reply{400, fields("X-RateLimit-Requests-Remaining", "0", "X-RateLimit-Requests-Reset", "1795357980000"), `{"errors":[{"message":"Rate limit exceeded","extensions":{"code":"RATELIMITED"}}]}`}, held(5 * time.Minute)},
+		{"rate limit by complexity", reply{400, fields("X-RateLimit-Requests-Remaining", "5", "X-RateLimit-Requests-Reset", "1795357980000"), `{"errors":[{"extensions":{"code":"RATELIMITED"}}]}`}, held(time.Minute)},
+		{"validation", reply{400, fields(), `{"errors":[{"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`}, permanent},
+		{"credentials", reply{401, fields(), `{"errors":[{"extensions":{"code":"AUTHENTICATION_ERROR"}}]}`}, misconfigured},
+	},
+	"salesforce": {
+		{"created", reply{201, fields(), `{"id":"5003000000D8cuIQAB","errors":[],"success":true,"created":true}`}, delivered("5003000000D8cuIQAB", "BASE/lightning/r/Case/5003000000D8cuIQAB/view")},
+		{"created before", reply{204, fields(), ``}, delivered("", "")},
+		{"limit", reply{403, fields(), `[{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]`}, held(15 * time.Minute)},
+		{"no permission", reply{403, fields(), `[{"errorCode":"INSUFFICIENT_ACCESS"}]`}, refused},
+		{"validation", reply{400, fields(), `[{"message":"Required fields are missing: [X__c]","errorCode":"REQUIRED_FIELD_MISSING"}]`}, permanent},
+		{"credentials", reply{401, fields(), `[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]`}, misconfigured},
+	},
+	"servicenow": {
+		{"created", reply{201, fields("Location", "https://acme.service-now.com/api/now/table/incident/c537bae64f411200adf9f8e18110c76e"), `{"result":{"number":"INC0010002","sys_id":"c537bae64f411200adf9f8e18110c76e"}}`}, delivered("INC0010002", "BASE/nav_to.do?uri=incident.do%3Fsys_id%3Dc537bae64f411200adf9f8e18110c76e")},
+		{"rate limit", reply{429, fields("Retry-After", "3600"), `{"error":{"message":"Rate limit exceeded"}}`}, held(time.Hour)},
+		{"validation", reply{400, fields(), `{"error":{"message":"Invalid"},"status":"failure"}`}, permanent},
+		{"credentials", reply{401, fields(), `{"error":{"message":"User Not Authenticated"},"status":"failure"}`}, misconfigured},
+	},
+}
+
+func init() { maps.Copy(presetAnswers, morePresetAnswers) }
 
 func TestPreset_answers(t *testing.T) {
 	for _, p := range preset.All() {

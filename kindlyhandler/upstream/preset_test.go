@@ -21,6 +21,15 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // exampleOptions are what each preset demands, and some of what it can have.
 var exampleOptions = map[string]map[string]any{
+	"dixa":                    {"api_token": secret, "requester_id": "u1", "email_integration_id": "form@acme.example"},
+	"dynamics_365":            {"access_token": secret, "customerid_contact": "c1"},
+	"front":                   {"api_token": secret, "inbox_id": "inb_1", "to": "support@acme.example"},
+	"help_scout":              {"access_token": secret, "mailbox_id": "12", "customer": "nobody@acme.example"},
+	"hubspot":                 {"access_token": secret, "portal_id": "99"},
+	"intercom":                {"access_token": secret, "ticket_type_id": "1234"},
+	"linear":                  {"api_key": secret, "team_id": "t1"},
+	"salesforce":              {"access_token": secret, "external_id_field": "Kindly__c"},
+	"servicenow":              {"user": "me", "password": secret},
 	"freshdesk":               {"api_key": secret, "group_id": "7", "tags": []any{"chat"}},
 	"github":                  {"token": secret, "owner": "acme", "repo": "support", "labels": []any{"chat", "a/b"}},
 	"gitlab":                  {"private_token": secret, "project": "acme/support", "labels": "chat"},
@@ -50,7 +59,7 @@ func TestPreset_golden(t *testing.T) {
 			var out bytes.Buffer
 			server := listen(t, func(_ http.ResponseWriter, r *http.Request) {
 				out.WriteString(r.Method + " " + r.RequestURI + "\n")
-				for _, field := range []string{"Accept", "Authorization", "Content-Type", "Idempotency-Key", "Private-Token", "X-Github-Api-Version", "X-Redmine-Api-Key"} {
+				for _, field := range []string{"Accept", "Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Intercom-Version", "Odata-Version", "Prefer", "Private-Token", "X-Github-Api-Version", "X-Redmine-Api-Key"} {
 					if value := r.Header.Get(field); value != "" {
 						out.WriteString(field + ": " + value + "\n")
 					}
@@ -104,7 +113,7 @@ func TestPreset_isComplete(t *testing.T) {
 			assert.Regexp(t, `^<.+>$`, o.Value, o.Name)
 			assert.NotEmpty(t, o.Help, o.Name)
 			assert.NotContains(t, []string{"name", "method", "header", "body", "success", "ticket_id", "ticket_url", "sign", "oauth2", "timeout", "concurrency", "rate", "transport"}, o.Name)
-			used := strings.Contains(p.Body+p.TicketURL, "$"+o.Name) || strings.Contains(p.Path, "{"+o.Name+"}")
+			used := strings.Contains(p.Body+p.TicketURL, "$"+o.Name) || strings.Contains(p.Path, "{"+o.Name+"}") || p.Upsert != nil && strings.Contains(p.Upsert.Path, "{"+o.Name+"}")
 			for _, auth := range p.Auth {
 				used = used || strings.Contains(auth.Value, "{"+o.Name+"}")
 			}
@@ -138,7 +147,7 @@ func TestNew_presetErrors(t *testing.T) {
 		options Options
 		want    string
 	}{
-		"unknown preset":     {Options{Preset: "zendsk"}, `no preset "zendsk": there are freshdesk, github,`},
+		"unknown preset":     {Options{Preset: "zendsk"}, `no preset "zendsk": there are dixa, dynamics_365,`},
 		"options without":    {Options{URL: "https://desk.example", PresetOptions: map[string]any{"project": "x"}}, "options are those of a preset: name one, or leave them out"},
 		"unknown option":     {with("jira", map[string]any{"queue": secret}), "options: queue is none of jira: there are project, issuetype,"},
 		"missing":            {with("jira", map[string]any{"project": nil}), "project is missing: write `project <key>`, of the project that gets the issue, such as SUP"},

@@ -73,6 +73,7 @@ type Upstream struct {
 	preset    *preset.Preset
 	header    http.Header // unless the request has a field of that name
 	ownBody   bool
+	idInPath  bool // the path has idMark
 	mapping   *mapping
 	signer    signer
 	transport http.RoundTripper
@@ -91,10 +92,11 @@ func New(o Options) (*Upstream, error) {
 	}
 	s.values[0] = base(u)
 	if s.path != "" {
-		if u, err = extend(u, s.path); err != nil {
+		if u, err = extend(u, strings.Replace(s.path, idMark, idEscaped, 1)); err != nil {
 			return nil, err
 		}
 	}
+	idInPath := strings.Contains(s.path, idMark)
 	mapping, err := newMapping(o.Mapping, s)
 	if err != nil {
 		return nil, err
@@ -103,7 +105,7 @@ func New(o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, mapping: mapping, signer: signer, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, idInPath: idInPath, mapping: mapping, signer: signer, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
 	if o.UserAgent != "" {
 		up.userAgent = []string{o.UserAgent}
 	}
@@ -214,6 +216,12 @@ func (up *Upstream) conclude(ctx context.Context, a *answer) delivery.Outcome {
 	return o
 }
 
+// idMark stands in a preset's path for the delivery's id.
+const (
+	idMark    = "{id}"
+	idEscaped = "%7Bid%7D"
+)
+
 // extend appends a path, which is escaped, to a URL.
 func extend(u *url.URL, path string) (*url.URL, error) {
 	if u.RawQuery != "" || u.Fragment != "" {
@@ -246,9 +254,15 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 	key := id.String()
 	header[IdempotencyKey] = []string{key}
 	up.signer.sign(header, key, time.Now(), ticket)
+	target := up.url
+	if up.idInPath {
+		with := *up.url
+		with.Path, with.RawPath = strings.Replace(with.Path, idMark, key, 1), strings.Replace(with.EscapedPath(), idEscaped, key, 1)
+		target = &with
+	}
 	r := &http.Request{
 		Method:        up.method,
-		URL:           up.url,
+		URL:           target,
 		Host:          up.url.Host,
 		Header:        header,
 		ContentLength: int64(len(ticket)),

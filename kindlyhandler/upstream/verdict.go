@@ -104,6 +104,10 @@ func waitFor(wait preset.Wait, h http.Header, now time.Time) time.Duration {
 		if unix, err := strconv.ParseInt(value, 10, 64); err == nil {
 			return until(time.Unix(unix, 0), h, now)
 		}
+	case preset.UnixMilliseconds:
+		if unix, err := strconv.ParseInt(value, 10, 64); err == nil {
+			return until(time.UnixMilli(unix), h, now)
+		}
 	case preset.ISO8601:
 		for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z0700"} {
 			if at, err := time.Parse(layout, value); err == nil {

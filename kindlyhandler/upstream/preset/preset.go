@@ -22,10 +22,13 @@ type Preset struct {
 	// URL is where the system is, for those that are at one place. Example shows
 	// what to write for the others.
 	URL, Example string
-	// Path is appended to the URL. It can have options in braces.
+	// Path is appended to the URL. It can have options in braces, and {id} for the
+	// delivery's id.
 	Path string
 	// Method is POST if it is empty.
 	Method string
+	// Upsert is the request instead if its option is set.
+	Upsert *Upsert
 	// Header has the fields that the system demands, beside credentials.
 	Header map[string]string
 	// Auth are the ways to log in; the first is used for which all options are
@@ -52,6 +55,9 @@ type Preset struct {
 	// the ticket in addition.
 	Repeat string
 }
+
+// Upsert is a request that finds what an earlier one has made.
+type Upsert struct{ Option, Method, Path string }
 
 // What a text may be.
 const (
@@ -109,14 +115,16 @@ type Format string
 
 // How times are written.
 const (
-	Seconds     Format = "seconds"
-	UnixSeconds Format = "unix seconds"
-	ISO8601     Format = "ISO 8601"
+	Seconds          Format = "seconds"
+	UnixSeconds      Format = "unix seconds"
+	UnixMilliseconds Format = "unix milliseconds"
+	ISO8601          Format = "ISO 8601"
 )
 
 // all are the presets, by their names.
 var all = []*Preset{
-	freshdesk, github, gitlab, jira, jiraServiceManagement, redmine, requestTracker, slack, zammad, zendesk,
+	dixa, dynamics365, freshdesk, front, github, gitlab, helpScout, hubspot, intercom, jira, jiraServiceManagement,
+	linear, redmine, requestTracker, salesforce, serviceNow, slack, zammad, zendesk,
 }
 
 // All returns the presets in the order of their names.
