@@ -95,7 +95,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 			return h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
 		}
 		h.notStored(r, e, err)
-		h.respond(w, h.answers.render(delivery.Dead, &facts{event: e, customer: identify(e, nil)}))
+		h.respond(w, h.answers.render(delivery.Dead, &facts{event: e}))
 		return nil
 	}
 	h.observer.Webhook(e.name, outcomeOf(receipt))
@@ -228,7 +228,7 @@ func (h *Handler) told(receipt delivery.Receipt, e *event) []byte {
 	if d.State != delivery.Pending && len(d.Answer) > 0 {
 		return d.Answer
 	}
-	return h.answers.render(d.State, &facts{id: d.ID, event: e, customer: identify(e, nil), ticket: d.Ticket})
+	return h.answers.render(d.State, &facts{id: d.ID, event: e, ticket: d.Ticket})
 }
 
 // notStored tells that a dialogue webhook was not accepted. The chat is told

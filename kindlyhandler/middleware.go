@@ -49,7 +49,7 @@ func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, er
 	}
 	replaceBody(r, body)
 	h.observer.Webhook(e.name, "passed_on")
-	return &Prepared{facts{id: id, event: e, customer: ticket.Customer}}, nil
+	return &Prepared{facts{id: id, event: e, customer: &ticket.Customer}}, nil
 }
 
 // ticketFor makes the event's ticket, with a transcript if it can be had.

@@ -55,11 +55,11 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) ([]byte, *Erro
 	if err != nil {
 		return nil, unread(err)
 	}
-	_ = deadlines.SetReadDeadline(time.Time{})
 	position, err := h.verifier.verify(body, signature)
 	if err != nil {
 		return nil, refuse(http.StatusUnauthorized, reasonSignature, err)
 	}
+	_ = deadlines.SetReadDeadline(time.Time{})
 	h.observer.Signature(position)
 	return body, nil
 }

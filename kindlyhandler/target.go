@@ -210,13 +210,7 @@ func (t *target) reportMissing(d *delivery.Delivery, why *transcriptError) {
 }
 
 func (t *target) facts(d *delivery.Delivery, m *memo) *facts {
-	f := &facts{id: d.ID, event: m.event, ticket: d.Ticket}
-	if m.customer != nil {
-		f.customer = *m.customer
-	} else {
-		f.customer = identify(m.event, nil)
-	}
-	return f
+	return &facts{id: d.ID, event: m.event, customer: m.customer, ticket: d.Ticket}
 }
 
 // headers returns the operator's header fields for one request, nil if there

@@ -142,10 +142,22 @@ func (t *template) expand(f *facts, escape func(string) string) string {
 
 // facts are what placeholders stand for.
 type facts struct {
-	id       uuid.UUID
-	event    *event
-	customer Customer
-	ticket   delivery.Ticket
+	id     uuid.UUID
+	event  *event
+	ticket delivery.Ticket
+	// customer is nil as long as nobody has asked for it, if only the event
+	// tells of it.
+	customer *Customer
+}
+
+// person returns the customer. To look for one costs more than most texts do,
+// which do not speak of it.
+func (f *facts) person() *Customer {
+	if f.customer == nil {
+		customer := identify(f.event, nil)
+		f.customer = &customer
+	}
+	return f.customer
 }
 
 // value returns the value of a placeholder, named without its prefix.
@@ -169,13 +181,13 @@ func (f *facts) value(name string) string {
 	case "message":
 		return f.event.message
 	case "customer.id":
-		return deref(f.customer.ID)
+		return deref(f.person().ID)
 	case "customer.name":
-		return deref(f.customer.Name)
+		return deref(f.person().Name)
 	case "customer.email":
-		return deref(f.customer.Email)
+		return deref(f.person().Email)
 	case "customer.phone":
-		return deref(f.customer.Phone)
+		return deref(f.person().Phone)
 	case "ticket.id":
 		return f.ticket.ID
 	case "ticket.url":

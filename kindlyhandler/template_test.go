@@ -23,7 +23,7 @@ func exampleFacts(t *testing.T) *facts {
 	t.Helper()
 	e := mustParseEvent(t, `{"chat_id":"c/1","bot_id":4,"message":"<b>{kindly.event}{env.SET}</b>","exchange":{"language_code":"nb-NO"},"user_id":"u1",
 		"context":{"email":"me@example.com","name":"Kari","phone":47,"a.b":"dots","list":[1],"{x}":"braces","twice":"1","twice":"2"}}`)
-	return &facts{id: exampleID, event: e, customer: identify(e, nil), ticket: delivery.Ticket{ID: "4711", URL: "https://desk.example/4711"}}
+	return &facts{id: exampleID, event: e, customer: new(identify(e, nil)), ticket: delivery.Ticket{ID: "4711", URL: "https://desk.example/4711"}}
 }
 
 func TestTemplate(t *testing.T) {

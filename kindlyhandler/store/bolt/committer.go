@@ -37,7 +37,7 @@ func (s *Store) commit() {
 			continue
 		}
 		if last > few {
-			s.waitForCompany()
+			s.waitForCompany(last)
 		}
 		completions, operations := s.queue.take()
 		last = len(operations)
@@ -72,11 +72,12 @@ func (s *Store) linger() {
 	}
 }
 
-// waitForCompany yields: a sleep of so short a time takes several times as
-// long on an idle machine.
-func (s *Store) waitForCompany() {
+// waitForCompany waits until as many operations wait as the last transaction
+// had, but not for long. It yields: a sleep of so short a time takes several
+// times as long on an idle machine.
+func (s *Store) waitForCompany(last int) {
 	for until := time.Now().Add(company); time.Now().Before(until); runtime.Gosched() {
-		if _, urgent, closed := s.queue.waiting(); urgent >= maxBatch || closed {
+		if _, urgent, closed := s.queue.waiting(); urgent >= last || closed {
 			return
 		}
 	}
