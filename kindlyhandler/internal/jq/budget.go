@@ -8,18 +8,18 @@ import (
 
 const (
 	// maxSteps is what one evaluation may take, in instructions of the virtual
-	// machine: some 0.3 s of CPU. A chat of 10,000 messages needs some
+	// machine: some 0.1 s of CPU. A chat of 10,000 messages needs some
 	// 200,000 for a body.
-	maxSteps = 5_000_000
+	maxSteps = 2_000_000
 	// maxTime is for what takes few steps, but long ones.
-	maxTime = 5 * time.Second
+	maxTime = 10 * time.Second
 	// How many steps go by between two looks at the clock.
 	stepsPerLook = 1024
 )
 
 var (
-	errSteps = errors.New("it does not come to an end: it was stopped after 5,000,000 steps")
-	errTime  = errors.New("it takes too long: it was stopped after 5s")
+	errSteps = errors.New("it does not come to an end: it was stopped after 2,000,000 steps")
+	errTime  = errors.New("it takes too long: it was stopped after 10s")
 )
 
 // budget is the context of one evaluation. The virtual machine asks it before

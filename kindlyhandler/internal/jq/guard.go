@@ -67,8 +67,18 @@ func weigh(v any, left *int, levels int) error {
 	return nil
 }
 
-// replaced are the operators that can make large values.
-var replaced = map[gojq.Operator]string{gojq.OpAdd: "_kindly_add", gojq.OpMul: "_kindly_multiply"}
+// replaced are the operators that can make large values, and those that look at
+// all of one.
+var replaced = map[gojq.Operator]string{
+	gojq.OpAdd: "_kindly_add",
+	gojq.OpMul: "_kindly_multiply",
+	gojq.OpEq:  "_kindly_equal",
+	gojq.OpNe:  "_kindly_unequal",
+	gojq.OpLt:  "_kindly_less",
+	gojq.OpLe:  "_kindly_at_most",
+	gojq.OpGt:  "_kindly_greater",
+	gojq.OpGe:  "_kindly_at_least",
+}
 
 // guard replaces operators in an expression, and checks what goes into texts.
 func guard(query *gojq.Query) {
@@ -204,6 +214,18 @@ func repeats(text, number any) bool {
 	s, isText := text.(string)
 	n, isNumber := gojq.ToFloat64(number)
 	return isText && isNumber && float64(len(s))*n > maxWeight
+}
+
+// comparison is an operator that holds for some results of comparing two values.
+func comparison(holds func(order int) bool) func(any, []any) any {
+	return func(_ any, args []any) any {
+		for _, v := range args {
+			if err := fits(v); err != nil {
+				return &limitError{"a value in it " + err.Error()}
+			}
+		}
+		return holds(gojq.Compare(args[0], args[1]))
+	}
 }
 
 // plus and times are jq's own operators.
