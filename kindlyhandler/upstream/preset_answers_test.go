@@ -104,7 +104,7 @@ var presetAnswers = map[string][]answerTest{
 		{"created", reply{201, fields("Location", "https://rt.example.com/REST/2.0/ticket/1"), `{"_url":"https://rt.example.com/REST/2.0/ticket/1","id":"1","type":"ticket"}`}, delivered("1", "BASE/Ticket/Display.html?id=1")},
 		{"validation", reply{400, fields(), `{"message":"Could not create ticket. Queue not set"}`}, permanent},
 		{"credentials", reply{401, fields(), `{"message":"Unauthorized"}`}, misconfigured},
-		{"no permission", reply{403, fields(), `{"message":"Forbidden"}`}, refused},
+		{"no permission, no queue", reply{403, fields(), `{"message":"Forbidden"}`}, refused},
 	},
 	"freshdesk": {
 		{"created", reply{201, fields("Location", "https://acme.freshdesk.com/api/v2/tickets/141"), `{"id":141,"subject":"Support Needed...","status":2}`}, delivered("141", "BASE/a/tickets/141")},

@@ -2,8 +2,7 @@
 // it says in jq is evaluated by package upstream.
 //
 // Each system has a file of its own. Its comment tells where its facts come
-// from, and what stays unsure: nothing here has been tried against the live
-// systems.
+// from, and what stays unsure: only one was tried against its system.
 package preset
 
 import (

@@ -1,6 +1,8 @@
 package preset
 
 // Request Tracker 5: https://docs.bestpractical.com/rt/5.0.5/RT/REST2.html
+//
+// Tried against Request Tracker 5.0.3. A queue that is not there is 403.
 var requestTracker = &Preset{
 	Name: "request_tracker", System: "Request Tracker", Example: "https://rt.example.com",
 	Path: "/REST/2.0/ticket",
