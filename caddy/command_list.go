@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 )
 
@@ -76,7 +75,7 @@ func (c *adminClient) list(parameters url.Values, limit int) (*pageDocument, err
 		if page.After == nil || len(list.Deliveries) >= limit {
 			return list, nil
 		}
-		parameters.Set("after", uuid.UUID(*page.After).String())
+		parameters.Set("after", page.After.String())
 	}
 }
 

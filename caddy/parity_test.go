@@ -20,8 +20,13 @@ import (
 
 // configured are the structs of the JSON configuration.
 var configured = []any{
-	kindly.App{}, kindly.BoltStore{}, kindly.MemoryStore{},
-	kindly.Handler{}, kindly.Transcript{}, kindly.Upstream{}, kindly.Retry{},
+	kindly.App{},
+	kindly.BoltStore{},
+	kindly.MemoryStore{},
+	kindly.Handler{},
+	kindly.Transcript{},
+	kindly.Upstream{},
+	kindly.Retry{},
 }
 
 var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)

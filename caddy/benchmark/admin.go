@@ -31,7 +31,7 @@ func (c *caddy) get(ctx context.Context, path string, takes time.Duration) ([]by
 		return nil, fmt.Errorf("no complete answer of Caddy's admin API: %w", err)
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("Caddy's admin API answers %s to GET %s: %.300q", answer.Status, path, body)
+		return nil, fmt.Errorf("the admin API answers %s to GET %s: %.300q", answer.Status, path, body)
 	}
 	return body, nil
 }

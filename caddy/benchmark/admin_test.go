@@ -57,7 +57,7 @@ func TestUnreadableAnswersOfAdminAPI(t *testing.T) {
 	ctx := t.Context()
 	c := adminOf(t, nil)
 	_, err := c.upstreams(ctx)
-	require.EqualError(t, err, `Caddy's admin API answers 404 Not Found to GET /kindly/status: "nothing there\n"`)
+	require.EqualError(t, err, `the admin API answers 404 Not Found to GET /kindly/status: "nothing there\n"`)
 	_, err = c.history(ctx)
 	require.ErrorContains(t, err, "404 Not Found")
 

@@ -107,15 +107,21 @@ func TestCheckHistory(t *testing.T) {
 	}{
 		{name: "known", first: reply, again: reply, status: settled, entry: entry("7")},
 		{name: "known, and delivered later", first: pending, again: reply, status: settled, entry: entry("7")},
-		{name: "dead letter", first: reply, again: reply, entry: entry("7"), want: "Delivered:0 Dead:1",
-			status: `{"name": "whole_job", "deliveries": {"pending": 0, "delivered": 0, "dead": 1}}`},
+		{
+			name: "dead letter", first: reply, again: reply, entry: entry("7"), want: "Delivered:0 Dead:1",
+			status: `{"name": "whole_job", "deliveries": {"pending": 0, "delivered": 0, "dead": 1}}`,
+		},
 		{name: "all gone", first: reply, again: reply, want: "after the restart these are known: {Pending:0 Delivered:0 Dead:0}"},
 		{name: "not listed", first: reply, again: reply, status: settled, want: "1 webhooks were answered, but after the restart the history has 0"},
-		{name: "second ticket", first: reply, again: `{"reply":"Ticket 8 created."}`, status: settled, entry: entry("7"),
-			want: `body "{\"reply\":\"Ticket 8 created.\"}": it speaks of ticket "8", the history of "7"`},
+		{
+			name: "second ticket", first: reply, again: `{"reply":"Ticket 8 created."}`, status: settled, entry: entry("7"),
+			want: `body "{\"reply\":\"Ticket 8 created.\"}": it speaks of ticket "8", the history of "7"`,
+		},
 		{name: "forgotten answer", first: reply, again: pending, status: settled, entry: entry("7"), want: `it speaks of ticket "", the history of "7"`},
-		{name: "other ticket than at first", first: `{"reply":"Ticket 6 created."}`, again: reply, status: settled, entry: entry("7"),
-			want: `the first answer was "{\"reply\":\"Ticket 6 created.\"}"`},
+		{
+			name: "other ticket than at first", first: `{"reply":"Ticket 6 created."}`, again: reply, status: settled, entry: entry("7"),
+			want: `the first answer was "{\"reply\":\"Ticket 6 created.\"}"`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			i := instanceOf(t, test.again, test.status, test.entry, sample{1, test.first})

@@ -161,5 +161,6 @@ func (l *lane) report(before, after Condition, a Attempt) {
 		l.log().Warn("upstream seems to be down: deliveries are kept, and one at a time probes whether it is back", why...)
 	case Healthy:
 		l.log().Info("upstream works again", zap.Stringer("was", before))
+	case PausedByHand: // is no finding of an attempt
 	}
 }

@@ -53,8 +53,10 @@ var modelLanes = []delivery.Lane{lane, other}
 
 func drawStep(t *rapid.T) step {
 	return step{
-		Do: rapid.SampledFrom([]string{"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart",
-			"set clock", "retry", "retry", "retry all", "drop", "erase", "pause", "resume"}).Draw(t, "do"),
+		Do: rapid.SampledFrom([]string{
+			"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart",
+			"set clock", "retry", "retry", "retry all", "drop", "erase", "pause", "resume",
+		}).Draw(t, "do"),
 		Chat:        rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "chat"),
 		Lanes:       rapid.IntRange(1, 3).Draw(t, "lanes"),
 		Wait:        rapid.SampledFrom(seconds(0, 1, 5)).Draw(t, "wait"),

@@ -74,22 +74,18 @@ func newestMeta(r io.ReaderAt) (newest meta, ok bool) {
 // opened. A file that is not there, or empty, is fine. It reads the meta pages
 // and the freelist only.
 func check(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return errors.New("it is not a file: write the path of one")
-	case info.Size() == 0:
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
 	m, ok := newestMeta(f)
 	switch {
 	case !ok:

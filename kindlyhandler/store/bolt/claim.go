@@ -18,24 +18,24 @@ func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, li
 	var ids []uuid.UUID
 	var keys [][]byte
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
-		s.unclaim(ids)
+		s.unclaim(ids...)
 		ids, keys, next, err = s.claimDue(tx, lane, nanos(now), limit)
 		return err
 	})
 	if err != nil {
-		s.unclaim(ids)
+		s.unclaim(ids...)
 		return nil, time.Time{}, err
 	}
 	for i, id := range ids {
 		d, err := s.claimed(ctx, id, lane, nanos(now))
 		if err != nil {
-			s.unclaim(ids[i:])
+			s.unclaim(ids[i:]...)
 			return claimed, next, ignoreUnless(len(claimed) == 0, err)
 		}
 		if d != nil {
 			claimed = append(claimed, d)
 		} else if err := s.prune(ctx, lane, keys[i], id); err != nil {
-			s.unclaim(ids[i+1:])
+			s.unclaim(ids[i+1:]...)
 			return claimed, next, ignoreUnless(len(claimed) == 0, err)
 		}
 	}
@@ -71,7 +71,7 @@ func (s *Store) claimDue(tx *bbolt.Tx, lane delivery.Lane, now int64, limit int)
 		if at > now || len(ids) == limit {
 			return ids, keys, timeOf(at), nil
 		}
-		s.index.claims[id] = claim{}
+		s.index.mark(id, claim{state: reading})
 		ids, keys = append(ids, id), append(keys, bytes.Clone(key))
 	}
 	return ids, keys, next, nil
@@ -102,19 +102,15 @@ func (s *Store) claimed(ctx context.Context, id uuid.UUID, lane delivery.Lane, n
 		return nil, err
 	}
 	if err != nil || r.state != delivery.Pending || r.place != placeDue || r.due > now || r.lane != lane {
-		s.unclaim([]uuid.UUID{id})
+		s.unclaim(id)
 		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.index.claims[id]; !ok { // dropped at this moment
+	if s.index.claims[id].state != reading { // dropped at this moment
 		return nil, nil
 	}
-	c := claim{granted: true}
-	if r.counted() {
-		c.chat = r.chat
-	}
-	s.index.claims[id] = c
+	s.index.mark(id, claim{state: granted, chat: r.order()})
 	d.Claimed = true
 	return d, nil
 }
@@ -123,7 +119,7 @@ func (s *Store) claimed(ctx context.Context, id uuid.UUID, lane delivery.Lane, n
 // that is: damage can do that. An entry that was old only when it was read is
 // gone already.
 func (s *Store) prune(ctx context.Context, lane delivery.Lane, key []byte, id uuid.UUID) error {
-	return s.perform(ctx, &operation{do: func(w *writer) error {
+	return s.perform(ctx, operation{do: func(w *writer) error {
 		r, ok := w.record(id)
 		t, right, indexed := r.indexed()
 		if !ok || !indexed || t != due(lane) || string(right) != string(key) {
@@ -133,19 +129,19 @@ func (s *Store) prune(ctx context.Context, lane delivery.Lane, key []byte, id uu
 	}})
 }
 
-func (s *Store) unclaim(ids []uuid.UUID) {
+// unclaim gives up what was claimed, but not granted.
+func (s *Store) unclaim(ids ...uuid.UUID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
-		delete(s.index.claims, id)
+		if s.index.claims[id].state == reading {
+			delete(s.index.claims, id)
+		}
 	}
 }
 
 // Take implements [delivery.Store].
 func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, err
-	}
 	d, err := s.Get(ctx, id)
 	if err != nil {
 		return nil, err
@@ -156,7 +152,7 @@ func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 	s.mu.Lock()
 	_, busy := s.index.claims[id]
 	if !busy {
-		s.index.claims[id] = claim{}
+		s.index.mark(id, claim{state: reading})
 	}
 	s.mu.Unlock()
 	if busy {
@@ -166,7 +162,7 @@ func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 	taken, err := s.claimed(ctx, id, d.Lane, nanos(future))
 	switch {
 	case err != nil:
-		s.unclaim([]uuid.UUID{id})
+		s.unclaim(id)
 		return nil, err
 	case taken == nil && d.ChatID != "":
 		return nil, delivery.ErrBusy
@@ -184,9 +180,7 @@ func (s *Store) Revive(ctx context.Context, id uuid.UUID) (d *delivery.Delivery,
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	err = s.perform(ctx, &operation{do: func(w *writer) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+	err = s.perform(ctx, operation{do: func(w *writer) error {
 		d, err = s.revive(w, id)
 		return err
 	}})
@@ -221,10 +215,11 @@ func (s *Store) revive(w *writer, id uuid.UUID) (*delivery.Delivery, error) {
 	r.sequence, r.siblings, r.first, r.revived = old.sequence, old.siblings, old.first, true
 	unplace(w, &old)
 	w.write(id, &r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	w.onFailure(s.index.count(r.lane, delivery.Dead, -1))
-	s.index.appears(r.lane, id)
+	w.onFailure(s.index.appears(r.lane, id))
 	w.onFailure(s.index.count(r.lane, delivery.Pending, 1))
-	s.index.claims[id] = claim{granted: true}
-	w.onFailure(func() { delete(s.index.claims, id) })
+	w.onFailure(s.index.mark(id, claim{state: granted}))
 	return d, nil
 }

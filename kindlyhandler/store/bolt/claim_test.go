@@ -22,7 +22,7 @@ func TestSaveThatIsNotWaitedFor(t *testing.T) {
 	d := &delivery.Delivery{ID: uuid.Must(uuid.NewV7()), Lane: lane, ReceivedAt: time.Now(), DueAt: time.Now(), Claimed: true}
 	require.NoError(t, store.Put(t.Context(), []*delivery.Delivery{d}))
 	d.State = delivery.Dead
-	store.Frozen(func() {
+	store.Frozen(t.Context(), func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		_, err := store.Save(ctx, d)

@@ -8,30 +8,32 @@ import (
 
 	"go.etcd.io/bbolt"
 	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 // commit is the goroutine that writes. It begins with reading the index, and
 // ends when the store is closed and nothing waits any more.
 func (s *Store) commit() {
 	defer faulting()()
-	s.restore()
-	retry := time.NewTimer(0)
-	defer retry.Stop()
+	defer s.compact.abandon()
 	var last int // how many operations the last transaction had
 	for {
-		if s.damage.found() {
-			s.replaceDamaged()
+		if !s.mend() {
+			s.refuse()
+			return
 		}
+		s.forgetSaved()
 		busy := s.compactSome()
 		lazy, urgent, closed := s.queue.waiting()
 		switch {
-		case urgent > 0, closed && lazy > 0:
+		case urgent > 0, lazy > 0 && (closed || busy):
 		case closed:
 			return
 		case busy:
 			continue
 		case lazy > 0:
-			s.linger()
+			s.linger(maxLinger)
 		default:
 			<-s.queue.wake
 			continue
@@ -45,25 +47,21 @@ func (s *Store) commit() {
 		if err == nil {
 			continue
 		}
-		if closed && last == 0 {
-			s.log.Error("the last completions are not saved: these deliveries will be attempted again",
-				zap.Int("deliveries", len(completions)), zap.Error(err))
+		s.queue.back(completions...)
+		switch {
+		case last > 0:
+		case closed:
+			s.refuse()
 			return
-		}
-		s.queue.back(completions)
-		if last == 0 { // only completions: not in a hot loop
-			retry.Reset(time.Second)
-			select {
-			case <-retry.C:
-			case <-s.queue.wake:
-			}
+		default:
+			s.linger(time.Second) // not in a hot loop
 		}
 	}
 }
 
-// linger waits until completions have waited long enough, or somebody waits.
-func (s *Store) linger() {
-	timer := time.NewTimer(maxLinger)
+// linger waits for a time, or until somebody waits.
+func (s *Store) linger(d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -83,114 +81,165 @@ func (s *Store) waitForCompany(last int) {
 	}
 }
 
-// transact does and commits operations. Its error is that of the commit, after
-// which none of them has had an effect; those of single operations go to who
-// waits for them.
-func (s *Store) transact(completions, operations []*operation) (err error) {
-	s.round.Lock()
-	defer s.round.Unlock()
+// refuse ends what waits and cannot be committed any more.
+func (s *Store) refuse() {
+	s.queue.close()
+	lost := 0
+	for {
+		completions, operations := s.queue.take()
+		if lost += len(completions); len(operations) == 0 {
+			break
+		}
+		for _, o := range operations {
+			o.err = delivery.ErrClosed
+			close(o.done)
+		}
+	}
+	if lost > 0 {
+		s.log.Error("the last completions cannot be saved: these deliveries will be attempted again",
+			zap.String("path", s.path), zap.Int("deliveries", lost))
+	}
+}
+
+// transact does and commits operations, completions first. Its error is that
+// of the commit, after which none of them has had an effect.
+func (s *Store) transact(completions, operations []*operation) error {
+	defer s.beginRound()()
 	all := slices.Concat(completions, operations)
-	var done []*operation
-	var id, next int
-	err = s.update(func(w *writer) error {
-		id = w.id
+	next := 0 // a panic may keep the last ones from being done
+	w, err := s.try(func(w *writer) error {
 		for ; next < len(all); next++ {
-			o := all[next]
-			if o.done != nil && !o.take() {
-				o.end(o.ctx.Err())
-			} else if err := o.do(w); err != nil {
-				o.end(err)
-			} else {
-				done = append(done, o)
+			if o := all[next]; s.takes(o) {
+				o.err = o.do(w)
 			}
 		}
 		return w.fault
 	})
-	for _, o := range done {
-		if err == nil && o.committed != nil {
+	visible := false
+	if err != nil {
+		s.failed(err)
+		visible = s.visible(w.id)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		w.rollBack()
+	}
+	if visible {
+		s.stale = true
+		s.unready()
+	}
+	for i, o := range all {
+		done := i < next && o.err == nil
+		switch {
+		case done && o.entries != nil && (err == nil && o.state == givenUp || visible):
+			s.withdraw(o.entries)
+		case done && err == nil && o.committed != nil:
 			o.committed()
 		}
 		o.end(err)
 	}
-	for _, o := range all[next:] { // a panic has kept them from being done
-		o.end(err)
-	}
-	if err == nil {
-		return nil
-	}
-	s.failed(err)
-	if s.visible(id) {
-		for _, o := range done {
-			if o.undo != nil {
-				s.queue.put(&operation{do: o.undo})
-			}
-		}
-	}
 	return err
+}
+
+// beginRound begins what Find waits for.
+func (s *Store) beginRound() (end func()) {
+	over := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.round = over
+	return func() { close(over) }
+}
+
+// takes tells whether an operation is still to be done.
+func (s *Store) takes(o *operation) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.state == givenUp {
+		o.err = errGivenUp
+	} else if o.state, o.err = taken, nil; o.ctx != nil {
+		o.err = o.ctx.Err()
+	}
+	return o.err == nil
+}
+
+var errGivenUp = errors.New("the caller has gone")
+
+// end tells the caller what has become of an operation. One that found
+// something out by what was not committed then has not found it out.
+func (o *operation) end(err error) {
+	if err != nil {
+		o.err = err
+	}
+	if o.done != nil {
+		close(o.done)
+	}
 }
 
 // update commits what f writes, to the file and to the one that it is being
 // compacted into. If that fails, the index is as before.
 func (s *Store) update(f func(w *writer) error) error {
-	db := s.file.current()
-	if db == nil {
-		return errClosedFile
-	}
-	var w *writer
-	err := func() (err error) {
-		defer guard(&err)
-		tx, err := db.begin(true)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = tx.Rollback() }()
-		other := s.compact.begin()
-		if other == nil {
-			w = newWriter(tx)
-		} else {
-			defer func() { _ = other.Rollback() }()
-			w = newWriter(tx, other)
-		}
-		w.id = tx.ID()
-		if err := f(w); err != nil {
-			return err
-		}
-		if !w.dirty {
-			return nil
-		}
-		if s.failing.Load() {
-			return errDisk
-		}
-		if err := tx.Commit(); err != nil {
-			return err
-		}
-		if other != nil {
-			s.compact.commit(other)
-		}
-		return nil
-	}()
-	if err != nil && w != nil {
+	w, err := s.try(f)
+	if err != nil {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		w.rollBack()
-		s.mu.Unlock()
-	}
-	if errors.Is(err, errDamaged) {
-		s.spoil(db, err)
 	}
 	return err
 }
 
-var errDisk = errors.New("the disk fails, in a test")
+// try is update, but leaves the index as it is. There is a writer in any case.
+func (s *Store) try(f func(w *writer) error) (w *writer, err error) {
+	w = &writer{}
+	db := s.file.current()
+	if db == nil {
+		return w, errClosedFile
+	}
+	defer func() {
+		if errors.Is(err, errDamaged) {
+			s.spoil(db, err)
+		}
+		if err != nil {
+			s.compact.abandon()
+		}
+	}()
+	defer guard(&err)
+	tx, err := db.begin(true)
+	if err != nil {
+		return w, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	w = newWriter(tx)
+	if other := s.compact.begin(); other != nil {
+		defer func() { _ = other.Rollback() }()
+		w.txs = append(w.txs, other)
+	}
+	if err := f(w); err != nil || !w.dirty {
+		return w, err
+	}
+	commit := tx.Commit
+	if hook := s.hook.Load(); hook != nil {
+		commit = func() error { return (*hook)(tx.Commit) }
+	}
+	if err := commit(); err != nil {
+		return w, err
+	}
+	if len(w.txs) > 1 {
+		s.compact.commit(w.txs[1])
+	}
+	return w, nil
+}
 
 // visible tells whether a transaction whose commit failed is in the file all
-// the same: it was its flush that failed.
+// the same, and may stay there: its meta page was written, and not flushed.
 func (s *Store) visible(id int) bool {
 	current := 0
 	_, err := s.file.view(func(tx *bbolt.Tx) error {
 		current = tx.ID()
 		return nil
 	})
-	return err == nil && current >= id
+	return err == nil && id > 0 && current >= id
 }
 
 // failed reports that a commit failed, not more often than it is read.

@@ -56,6 +56,11 @@ func encodeTranscript(d *delivery.Delivery) []byte {
 	return seal(contentKey(d.ID, kindTranscript), b[:4+n])
 }
 
+func dropContents(w *writer, id uuid.UUID) {
+	w.delete(contents, contentKey(id, kindBody))
+	w.delete(contents, contentKey(id, kindTranscript))
+}
+
 // seal sets the checksum of a content.
 func seal(key, b []byte) []byte {
 	binary.BigEndian.PutUint32(b, checksum(key, b[4:]))

@@ -233,7 +233,7 @@ func (m *machine) restart() {
 func (m *machine) crash() {
 	path := filepath.Join(m.dir, "0.db")
 	var image []byte
-	m.store.Frozen(func() {
+	m.store.Frozen(m.t.Context(), func() {
 		var err error
 		image, err = os.ReadFile(path)
 		require.NoError(m.t, err)
@@ -293,8 +293,8 @@ func (m *machine) check() {
 
 // drain delivers all that is pending.
 func (m *machine) drain() {
-	for idle := 0; idle < 3; { // nothing is due in more than two minutes
-		m.pass(time.Minute)
+	for {
+		m.pass(3 * time.Minute) // what waits longest is due
 		n := 0
 		for _, k := range m.all {
 			if k.Claimed {
@@ -303,8 +303,8 @@ func (m *machine) drain() {
 			}
 		}
 		n += m.claimed("zendesk", 100) + m.claimed("slack", 100)
-		if idle++; n > 0 {
-			idle = 0
+		if n == 0 {
+			break
 		}
 	}
 	for i, k := range m.all {

@@ -2,14 +2,16 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // Frozen calls f while nothing is written.
-func (s *Store) Frozen(f func()) {
-	s.round.Lock()
-	defer s.round.Unlock()
-	f()
+func (s *Store) Frozen(ctx context.Context, f func()) {
+	_ = s.perform(ctx, operation{do: func(*writer) error {
+		f()
+		return nil
+	}})
 }
 
 // Sweep removes what is past its time now.
@@ -18,15 +20,48 @@ func (s *Store) Sweep(ctx context.Context) { s.sweepOnce(ctx, never) }
 // Compact begins to compact the store's file as soon as anything of it is free,
 // a few keys at a time.
 func (s *Store) Compact(ctx context.Context) error {
-	return s.perform(ctx, &operation{do: func(*writer) error {
+	return s.perform(ctx, operation{do: func(*writer) error {
 		s.compact.next = time.Time{}
 		s.compact.least, s.compact.chunk = 1, 2
 		return nil
 	}})
 }
 
+// CopyOne returns how many bytes of the contents a compaction copies at once, if
+// it may copy so many keys.
+func (s *Store) CopyOne(ctx context.Context, keys int) (bytes int) {
+	_ = s.perform(ctx, operation{do: func(w *writer) error {
+		s.compact.chunk = keys
+		pairs, _, err := s.readChunk(w.bucket(contents))
+		for _, p := range pairs {
+			bytes += len(p.value)
+		}
+		s.compact.unflushed = 0
+		return err
+	}})
+	return bytes
+}
+
+// Commits sets what commits go through, nil for nothing.
+func (s *Store) Commits(through func(commit func() error) error) {
+	if through == nil {
+		s.hook.Store(nil)
+		return
+	}
+	s.hook.Store(&through)
+}
+
 // FailCommits makes commits fail, or work again.
-func (s *Store) FailCommits(fail bool) { s.failing.Store(fail) }
+func (s *Store) FailCommits(fail bool) {
+	if !fail {
+		s.Commits(nil)
+		return
+	}
+	s.Commits(func(func() error) error { return errors.New("the disk fails, in a test") })
+}
 
 // SetMaxKeys changes how many keys there may be in memory.
 func (s *Store) SetMaxKeys(n int) { s.maxKeys = n }
+
+// Renames sets what renames a damaged file and the one in its place.
+func Renames(f func(from, to string) error) { rename = f }

@@ -176,6 +176,16 @@ func (f *file) view(read func(tx *bbolt.Tx) error) (db *database, err error) {
 // readers wait for the store's mutex, whose holders call it.
 func (f *file) current() *database { return f.db.Load() }
 
+// idle tells whether nobody reads the database: who does from now on finds all
+// that was committed.
+func (f *file) idle() bool {
+	if !f.mu.TryLock() {
+		return false
+	}
+	f.mu.Unlock()
+	return true
+}
+
 var errClosedFile = errors.New("the file is closed")
 
 // replace puts another database in place of this one, which is returned, when
@@ -186,14 +196,14 @@ func (f *file) replace(db *database) (old *database) {
 	return f.db.Swap(db)
 }
 
-// close closes a database, if there is one, whatever state it is in.
-func (d *database) close() (err error) {
-	if d == nil {
+// closeDB closes a database, if there is one, whatever state it is in.
+func closeDB(db *database) (err error) {
+	if db == nil {
 		return nil
 	}
 	defer faulting()()
 	defer guard(&err)
-	return d.DB.Close()
+	return db.Close()
 }
 
 // syncDir makes a new name in a path's directory durable, as far as the system

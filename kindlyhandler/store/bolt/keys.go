@@ -47,8 +47,15 @@ func (k *keys) add(key delivery.Key, id uint64, received, expires int64) (remove
 		if k.clashes == nil {
 			k.clashes = make(map[delivery.Key]clash)
 		}
+		before, there := k.clashes[key]
 		k.clashes[key] = clash{id, expires}
-		return func() { delete(k.clashes, key) }
+		return func() {
+			if there {
+				k.clashes[key] = before
+			} else {
+				delete(k.clashes, key)
+			}
+		}
 	}
 	g.ids[short] = id
 	return func() { delete(g.ids, short) }
@@ -103,6 +110,14 @@ func (k *keys) forget(now int64) {
 			delete(k.clashes, key)
 		}
 	}
+}
+
+// spill notes that a generation is on disk.
+func (k *keys) spill(until int64) {
+	if k.spilled == nil {
+		k.spilled = make(map[int64]bool)
+	}
+	k.spilled[until] = true
 }
 
 func (k *keys) len() int {

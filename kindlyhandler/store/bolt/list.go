@@ -104,7 +104,9 @@ func (s *Store) matching(tx *bbolt.Tx, id uuid.UUID, q *delivery.Query) (*delive
 	if err != nil {
 		return nil, err
 	}
-	d = s.present(d)
+	if d = s.present(d); d == nil {
+		return nil, nil
+	}
 	d.Body, d.Transcript = nil, nil
 	if len(q.States) > 0 && !slices.Contains(q.States, d.State) || q.ChatID != "" && q.ChatID != d.ChatID {
 		return nil, nil
@@ -117,25 +119,28 @@ func (s *Store) Drop(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, e
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	err = s.perform(ctx, &operation{do: func(w *writer) error {
-		r, ok := w.record(id)
-		if w.fault != nil {
-			return w.fault
-		}
-		if !ok {
-			return delivery.ErrNotFound
-		}
-		if d, err = r.delivery(id); err != nil {
-			w.fail(err)
-			return err
-		}
-		d = s.present(d)
-		d.Body, d.Transcript = nil, nil
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.remove(w, id, &r)
-		return nil
-	}})
+	err = s.perform(ctx, operation{
+		do: func(w *writer) error {
+			r, ok := w.record(id)
+			if w.fault != nil {
+				return w.fault
+			}
+			if !ok {
+				return delivery.ErrNotFound
+			}
+			if d, err = r.delivery(id); err != nil {
+				w.fail(err)
+				return err
+			}
+			if d = s.present(d); d == nil {
+				return delivery.ErrNotFound
+			}
+			d.Body, d.Transcript = nil, nil
+			s.remove(w, id, &r)
+			return nil
+		},
+		committed: func() { s.index.saved = append(s.index.saved, id) },
+	})
 	if err != nil {
 		return nil, err
 	}

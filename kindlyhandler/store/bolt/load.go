@@ -15,30 +15,39 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
-// restore makes the store ready: it finishes what a crash has interrupted and
-// reads the index. What cannot be done now is tried again.
-func (s *Store) restore() {
-	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+// mend makes the store ready, if it is not: what a crash or damage has
+// interrupted is finished, and the index read. What cannot be done now is tried
+// again. It is false when the store is being closed before that.
+func (s *Store) mend() bool {
+	for wait := time.Second; s.stale || s.damage.found(); wait = min(2*wait, 30*time.Second) {
+		if s.ctx.Err() != nil {
+			return !s.stale
+		}
+		if s.damage.found() && !s.setAside() {
+			s.pause(time.Second)
+			continue
+		}
 		err := s.load()
 		if err == nil {
+			s.stale = false
 			s.mu.Lock()
-			close(s.ready)
-			s.mu.Unlock()
-			return
-		}
-		if s.ctx.Err() != nil {
-			return
-		}
-		if !errors.Is(err, errDamaged) {
-			s.log.Error("cannot read the store: webhooks are refused until that works", zap.String("path", s.path), zap.Error(err))
-			select {
-			case <-time.After(wait):
-			case <-s.ctx.Done():
+			if !s.damage.found() {
+				close(s.ready)
 			}
+			s.mu.Unlock()
+		} else if !s.damage.found() && s.ctx.Err() == nil {
+			s.log.Error("cannot read the store: webhooks are refused until that works", zap.String("path", s.path), zap.Error(err))
+			s.pause(wait)
 		}
-		if s.damage.found() {
-			s.setAside()
-		}
+	}
+	return true
+}
+
+// pause waits a little before something is tried again.
+func (s *Store) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-s.ctx.Done():
 	}
 }
 
@@ -48,14 +57,10 @@ var errClosing = errors.New("the store is being closed")
 
 // load reads the index from the file.
 func (s *Store) load() error {
-	if s.damage.found() {
-		return errDamaged
-	}
 	if s.file.current() == nil {
 		if err := s.attach(time.Second); err != nil {
 			if isDamage(err) {
 				s.damage.report(err)
-				err = errDamaged
 			}
 			return err
 		}
@@ -82,6 +87,7 @@ func (s *Store) load() error {
 	s.mu.Unlock()
 	started := time.Now()
 	var all []loose
+	met := make(map[uuid.UUID]bool) // of the unsaved ones
 	n := 0
 	if err := s.loadSpilled(); err != nil {
 		return err
@@ -95,17 +101,23 @@ func (s *Store) load() error {
 		id := uuid.UUID(key)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if s.index.unsaved[id] != nil {
+			met[id] = true
+		}
 		if s.enter(tx, id, &r) {
-			l := loose{id: id, sequence: r.sequence}
-			if r.counted() {
-				l.chat = r.chat
-			}
-			all = append(all, l)
+			all = append(all, loose{id: id, chat: r.order(), sequence: r.sequence})
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	for id, d := range s.index.unsaved {
+		if !met[id] { // damage took it, but it will be written
+			s.index.add(d.Lane, delivery.Delivered, 1)
+		}
+	}
+	s.mu.Unlock()
 	if err := s.placeAll(all); err != nil {
 		return err
 	}
@@ -174,12 +186,15 @@ func (s *Store) enter(tx *bbolt.Tx, id uuid.UUID, r *record) (isLoose bool) {
 		return false
 	}
 	s.index.add(r.lane, r.state, 1)
-	if r.counted() {
-		s.index.enterChat(r.chat)
+	s.index.enterChat(r.order())
+	c, claimed := s.index.claims[id]
+	if claimed && r.state == delivery.Pending {
+		c.chat, c.lost = r.order(), false
+		s.index.claims[id] = c
 	}
 	t, key, ok := r.indexed()
 	if !ok {
-		return !s.index.claims[id].granted
+		return c.state != granted
 	}
 	// The index has no checksums. What it has lost is found here.
 	b := t.in(tx)

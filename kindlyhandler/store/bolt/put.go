@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -58,9 +59,10 @@ func (s *Store) Put(ctx context.Context, all []*delivery.Delivery) error {
 			entries[0].siblings = append(entries[0].siblings, d.ID[:]...)
 		}
 	}
-	err := s.perform(ctx, &operation{
-		do:   func(w *writer) error { return s.put(w, entries) },
-		undo: func(w *writer) error { return s.takeBack(w, entries) },
+	err := s.perform(ctx, operation{
+		do:        func(w *writer) error { return s.put(w, entries) },
+		committed: func() { s.index.accept(entries) },
+		entries:   entries,
 	})
 	if err == nil {
 		for i, e := range entries {
@@ -72,63 +74,38 @@ func (s *Store) Put(ctx context.Context, all []*delivery.Delivery) error {
 
 // put stores the deliveries of one webhook, or none of them.
 func (s *Store) put(w *writer, entries []*entry) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.room(w, entries); err != nil {
+	if err := s.known(w, entries); err != nil {
+		return err
+	}
+	if err := s.place(w, entries); err != nil {
 		return err
 	}
 	for _, e := range entries {
 		e.sequence = w.next()
-		switch {
-		case e.chat != 0 && s.index.chats[e.chat] > 0:
-			e.place, e.claimed = placeHeld, false
-			w.put(held, heldKey(e.chat, e.sequence), e.id[:])
-		case e.claimed:
-			e.place = placeNone
-			s.index.claims[e.id] = claim{chat: e.chat, granted: true}
-			w.onFailure(func() { delete(s.index.claims, e.id) })
-		default:
-			e.place = placeDue
-			w.put(due(e.lane), timeKey(e.due, e.sequence), e.id[:])
+		if t, key, ok := e.indexed(); ok {
+			w.put(t, key, e.id[:])
 		}
 		w.write(e.id, &e.record)
 		w.put(contents, contentKey(e.id, kindBody), e.body)
 		if e.transcript != nil {
 			w.put(contents, contentKey(e.id, kindTranscript), e.transcript)
 		}
-		if e.first && e.key != (delivery.Key{}) {
-			w.onFailure(s.index.keys.add(e.key, head(e.id[:]), e.received, e.keyExpires))
-			s.countKeys()
-		}
-		s.index.appears(e.lane, e.id)
-		w.onFailure(s.index.count(e.lane, delivery.Pending, 1))
-		w.onFailure(s.index.enterChat(e.chat))
 	}
 	return nil
 }
 
-// room tells whether the deliveries can be stored.
-func (s *Store) room(w *writer, entries []*entry) error {
-	if first := entries[0]; first.key != (delivery.Key{}) {
-		heads := append(s.index.keys.find(first.key), s.findSpilled(w.txs[0], first.key)...)
-		if len(heads) > 0 {
-			f, err := findKey(w.txs[0], heads, first.key, s.now())
-			if err != nil {
-				w.fail(err)
-				return err
-			}
-			if f != nil {
-				return delivery.ErrDuplicate
-			}
-		}
+// known fails if the webhook, or one of its ids, is in the file already.
+func (s *Store) known(w *writer, entries []*entry) error {
+	first := entries[0]
+	f, err := s.findKey(w.txs[0], first.key)
+	if err != nil {
+		w.fail(err)
+		return err
 	}
-	if s.index.pending+len(entries) > s.limits.Load().MaxPending {
-		return delivery.ErrFull
+	if f != nil {
+		return delivery.ErrDuplicate
 	}
 	for _, e := range entries {
-		if e.chat != 0 && s.index.chats[e.chat] >= delivery.MaxPendingPerChat {
-			return delivery.ErrFull
-		}
 		if w.get(deliveries, e.id[:]) != nil {
 			return errTwice
 		}
@@ -136,14 +113,70 @@ func (s *Store) room(w *writer, entries []*entry) error {
 	return nil
 }
 
-// takeBack removes what was stored for a caller who had gone by then.
-func (s *Store) takeBack(w *writer, entries []*entry) error {
+// place enters the deliveries into the index, each in the place where it is to
+// wait, or fails with ErrFull.
+func (s *Store) place(w *writer, entries []*entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	x := &s.index
+	if x.pending+len(entries) > s.limits.Load().MaxPending {
+		return delivery.ErrFull
+	}
 	for _, e := range entries {
-		if r, ok := w.record(e.id); ok && r.sequence == e.sequence {
-			s.remove(w, e.id, &r)
+		if x.chats[e.chat] >= delivery.MaxPendingPerChat {
+			return delivery.ErrFull
 		}
 	}
-	return w.fault
+	for _, e := range entries {
+		switch {
+		case x.chats[e.chat] > 0:
+			e.place, e.claimed = placeHeld, false
+		case e.claimed:
+			e.place = placeNone
+		default:
+			e.place = placeDue
+		}
+		w.onFailure(x.mark(e.id, claim{state: putting, chat: e.chat}))
+		if e.first && e.key != (delivery.Key{}) {
+			w.onFailure(x.keys.add(e.key, head(e.id[:]), e.received, e.keyExpires))
+			s.countKeys()
+		}
+		w.onFailure(x.appears(e.lane, e.id))
+		w.onFailure(x.count(e.lane, delivery.Pending, 1))
+		w.onFailure(x.enterChat(e.chat))
+	}
+	return nil
+}
+
+// accept ends a Put: now others may see the deliveries, and claim those whose
+// claim was not granted.
+func (x *index) accept(entries []*entry) {
+	for _, e := range entries {
+		if e.claimed {
+			x.mark(e.id, claim{state: granted, chat: e.chat})
+		} else {
+			delete(x.claims, e.id)
+		}
+	}
+}
+
+// withdraw hides what was stored for a caller who has gone, or was told that
+// it was not, until it is taken out of the file again. The mutex is held.
+func (s *Store) withdraw(entries []*entry) {
+	ids := make([]uuid.UUID, len(entries))
+	for i, e := range entries {
+		ids[i] = e.id
+		s.index.mark(e.id, claim{state: withdrawn, chat: e.chat})
+	}
+	s.queue.back(&operation{
+		do: func(w *writer) error {
+			for _, e := range slices.Backward(entries) { // the first one last: it would pass its key on
+				if r, ok := w.record(e.id); ok && r.sequence == e.sequence {
+					s.remove(w, e.id, &r)
+				}
+			}
+			return w.fault
+		},
+		committed: func() { s.index.saved = append(s.index.saved, ids...) },
+	})
 }

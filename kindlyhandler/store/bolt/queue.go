@@ -3,8 +3,8 @@ package bolt
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
@@ -12,41 +12,30 @@ import (
 
 // An operation is what a transaction does for one call.
 type operation struct {
-	ctx context.Context
 	// do decides and writes. An error means that it has done nothing.
 	do func(w *writer) error
-	// committed, if there is one, is called when what was done is on disk.
+	// committed, if there is one, is called with the mutex held when what was
+	// done is on disk, before the caller learns of it.
 	committed func()
-	// undo, if there is one, takes back what was committed although the caller
-	// was told that it was not.
-	undo func(w *writer) error
+	// entries are what a Put stores: it alone does not wait for the committer
+	// when ctx ends.
+	entries []*entry
 
-	state atomic.Int32
+	ctx   context.Context
+	done  chan struct{} // closed when err is set; nil if nobody waits
 	err   error
-	done  chan struct{} // nil if nobody waits
+	state operationState // guarded by the store's mutex
 }
 
-// States of an operation.
+type operationState uint8
+
 const (
-	opWaiting int32 = iota
-	opTaken
-	opWithdrawn
+	waiting operationState = iota
+	// taken: the committer is at it.
+	taken
+	// given up: the caller has gone, and was told that nothing has happened.
+	givenUp
 )
-
-// take makes the operation the committer's, unless nobody wants it any more.
-func (o *operation) take() bool {
-	if o.ctx != nil && o.ctx.Err() != nil {
-		return false
-	}
-	return o.state.CompareAndSwap(opWaiting, opTaken)
-}
-
-func (o *operation) end(err error) {
-	o.err = err
-	if o.done != nil {
-		close(o.done)
-	}
-}
 
 const (
 	// maxBatch bounds a transaction's operations that somebody waits for.
@@ -79,6 +68,7 @@ func (q *queue) kick() {
 	}
 }
 
+// put is false when the queue is closed.
 func (q *queue) put(o *operation) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -97,21 +87,21 @@ func (q *queue) put(o *operation) bool {
 	return true
 }
 
-// back returns completions that could not be committed.
-func (q *queue) back(lazy []*operation) {
+// back returns to the queue, also to a closed one, what could not be committed.
+func (q *queue) back(lazy ...*operation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lazy = append(lazy, q.lazy...)
 }
 
-// take returns what the next transaction is to do, completions first.
+// take returns what the next transaction is to do.
 func (q *queue) take() (lazy, urgent []*operation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	lazy, q.lazy = q.lazy, nil
 	n := min(len(q.urgent), maxBatch)
-	urgent = q.urgent[:n:n]
-	q.urgent = q.urgent[n:]
+	urgent = slices.Clone(q.urgent[:n])
+	q.urgent = slices.Delete(q.urgent, 0, n) // and keeps none of their bodies
 	if len(q.urgent) > 0 {
 		q.kick()
 	}
@@ -132,13 +122,13 @@ func (q *queue) close() {
 }
 
 // perform commits an operation, and waits for that. If ctx ends first, it is
-// as if it had never been: what the committer does already is undone. Without
-// an undo it waits for the committer then.
+// as if it had never been: what has begun is waited for, but a Put is taken
+// back.
 //
 // What meets damage is done again when that is mended.
-func (s *Store) perform(ctx context.Context, o *operation) error {
+func (s *Store) perform(ctx context.Context, o operation) error {
 	for again := range 3 {
-		err := s.performOnce(ctx, &operation{do: o.do, committed: o.committed, undo: o.undo})
+		err := s.performOnce(ctx, &operation{do: o.do, committed: o.committed, entries: o.entries})
 		if !errors.Is(err, errDamaged) || again == 2 {
 			return err
 		}
@@ -159,18 +149,26 @@ func (s *Store) performOnce(ctx context.Context, o *operation) error {
 		return o.err
 	case <-ctx.Done():
 	}
-	if o.state.CompareAndSwap(opWaiting, opWithdrawn) {
+	if s.giveUp(o) {
 		return ctx.Err()
 	}
-	if o.undo == nil {
-		<-o.done
-		return o.err
+	<-o.done
+	return o.err
+}
+
+// giveUp makes the committer do nothing for the caller any more, unless that
+// is too late.
+func (s *Store) giveUp(o *operation) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-o.done:
+		return false
+	default:
 	}
-	s.queue.put(&operation{do: func(w *writer) error {
-		if <-o.done; o.err != nil {
-			return nil
-		}
-		return o.undo(w)
-	}})
-	return ctx.Err()
+	if o.state == taken && o.entries == nil {
+		return false
+	}
+	o.state = givenUp
+	return true
 }

@@ -238,9 +238,12 @@ func (r *record) delivery(id uuid.UUID) (*delivery.Delivery, error) {
 	return d, nil
 }
 
-// counted tells whether the record has a place in its chat's order.
-func (r *record) counted() bool {
-	return r.state == delivery.Pending && r.chat != 0 && !r.revived
+// order returns the chat in whose order the record has a place, 0 for none.
+func (r *record) order() uint64 {
+	if r == nil || r.state != delivery.Pending || r.revived {
+		return 0
+	}
+	return r.chat
 }
 
 func head(b []byte) uint64 { return binary.BigEndian.Uint64(b) }

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -15,9 +16,10 @@ import (
 const (
 	// sweepInterval is how often the store looks for what is past its time.
 	sweepInterval = time.Minute
-	// sweepChunk bounds what one transaction removes, so that webhooks do not
-	// wait long for it.
-	sweepChunk = 200
+	// sweepChunk and maxSweeping bound what one transaction removes, so that
+	// webhooks do not wait long for it.
+	sweepChunk  = 200
+	maxSweeping = 5 * time.Millisecond
 	// deadWarning is how long before its end a dead letter is warned about.
 	deadWarning = 24 * time.Hour
 )
@@ -42,44 +44,48 @@ func (s *Store) sweep() {
 // sweepOnce removes what is past its time, and warns of the dead letters that
 // soon will be. It returns until which of them it has warned.
 func (s *Store) sweepOnce(ctx context.Context, warned int64) int64 {
-	now := s.now()
+	now, limits := s.now(), s.limits.Load()
 	s.mu.Lock()
 	s.index.keys.forget(nanos(now))
 	s.mu.Unlock()
-	s.forgetSpilled(ctx, nanos(now))
-	limits := s.limits.Load()
-	s.expire(ctx, delivered, now.Add(-limits.Retention))
-	if n := s.expire(ctx, dead, now.Add(-limits.DeadRetention)); n > 0 {
-		s.log.Warn("dead letters are past their retention and gone: these tickets were never delivered", zap.Int("dead_letters", n))
+	_, err := s.expire(ctx, delivered, now.Add(-limits.Retention))
+	gone, failed := s.expire(ctx, dead, now.Add(-limits.DeadRetention))
+	if gone > 0 {
+		s.log.Warn("dead letters are past their retention and gone: these tickets were never delivered", zap.Int("dead_letters", gone))
 	}
-	if err := s.removeAsides(now.Add(-limits.DeadRetention)); err != nil {
-		s.log.Warn("cannot remove a damaged file that was set aside", zap.Error(err))
+	err = errors.Join(err, failed, s.forgetSpilled(ctx, nanos(now)), s.removeAsides(now.Add(-limits.DeadRetention)))
+	if err != nil && s.ctx.Err() == nil {
+		s.log.Error("cannot remove all that is past its time; it is tried again", zap.Error(err))
 	}
 	return s.warn(now.Add(deadWarning-limits.DeadRetention), warned)
 }
 
 // expire removes what was settled before a time, and returns how many that
 // were. What still makes duplicates stays until it does not.
-func (s *Store) expire(ctx context.Context, t table, before time.Time) (total int) {
-	for {
-		n, more := 0, false
-		expired := make(map[delivery.Lane]int)
-		err := s.perform(ctx, &operation{do: func(w *writer) error {
+func (s *Store) expire(ctx context.Context, t table, before time.Time) (total int, err error) {
+	for more := true; more; {
+		n, expired := 0, make(map[delivery.Lane]int)
+		err := s.perform(ctx, operation{do: func(w *writer) error {
+			n, more = 0, false
+			clear(expired)
 			b := w.bucket(t)
 			if b == nil {
 				return nil
 			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
 			var keys, ids [][]byte
 			c := b.Cursor()
 			for key, id := c.First(); key != nil && timeOfKey(key) < nanos(before); key, id = c.Next() {
 				if more = len(keys) == sweepChunk; more {
 					break
 				}
-				keys, ids = append(keys, append([]byte(nil), key...)), append(ids, append([]byte(nil), id...))
+				keys, ids = append(keys, bytes.Clone(key)), append(ids, bytes.Clone(id))
 			}
+			until := time.Now().Add(maxSweeping)
 			for i, id := range ids {
+				if i > 0 && time.Now().After(until) {
+					more = true
+					break
+				}
 				if lane, ok := s.expireOne(w, t, keys[i], id, before); ok {
 					expired[lane]++
 					n++
@@ -88,31 +94,23 @@ func (s *Store) expire(ctx context.Context, t table, before time.Time) (total in
 			return w.fault
 		}})
 		if err != nil {
-			if s.ctx.Err() == nil {
-				s.log.Error("cannot remove what is past its retention", zap.Error(err))
-			}
-			return total
+			return total, err
 		}
 		if t == dead {
 			for lane, n := range expired {
 				s.losses.Add(lane, delivery.LossExpired, n)
 			}
 		}
-		if total += n; !more {
-			return total
-		}
+		total += n
 	}
+	return total, nil
 }
 
 func (s *Store) expireOne(w *writer, t table, key, b []byte, before time.Time) (lane delivery.Lane, removed bool) {
 	id, err := idOf(b)
-	if err != nil {
-		w.fail(err)
-		return lane, false
-	}
 	r, ok := w.record(id)
-	if !ok || settled(r.state) != t || r.settled != timeOfKey(key) {
-		w.delete(t, key) // leads nowhere
+	if err != nil || !ok || r.settled != timeOfKey(key) || settled(r.state) != t {
+		w.delete(t, key) // leads nowhere: damage can do that
 		return lane, false
 	}
 	if now := nanos(s.now()); r.keyExpires > now && r.keyHead != 0 {

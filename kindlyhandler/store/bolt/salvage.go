@@ -2,6 +2,8 @@ package bolt
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 )
@@ -12,20 +14,30 @@ type piece struct {
 	key, value []byte
 }
 
+var errUnreadable = errors.New("it cannot be read")
+
+// maxOverflow is how long a page can be, in bytes: a content is written to one.
+const maxOverflow = 256 << 20
+
 // salvage reads what can be read of a damaged file: every page that is sound,
 // whether the tree leads to it or not, since one broken page high up in the
 // tree would hide all below it. Pages that are known to be free are left out;
 // trusted tells whether that is known. lost counts what was there and is not
 // sound.
 func salvage(path string, found func(piece) error, lost *int) (trusted bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errUnreadable, r)
+		}
+	}()
 	f, err := os.Open(path)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	m, ok := newestMeta(f)
 	if !ok || m.pageSize < 512 || m.pageSize > maxPageSize {
@@ -54,7 +66,7 @@ func salvage(path string, found func(piece) error, lost *int) (trusted bool, err
 		}
 		overflow := uint64(native.Uint32(header[12:]))
 		switch {
-		case native.Uint64(header) != page || page+overflow >= pages && overflow > 0:
+		case native.Uint64(header) != page || page+overflow >= pages && overflow > 0 || overflow > maxOverflow/uint64(m.pageSize):
 			if trusted && len(bytes.Trim(header, "\x00")) > 0 {
 				*lost++ // or the inside of a large page whose beginning is broken
 			}

@@ -34,18 +34,12 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool,
 	if done, err := s.complete(e, &saved); done || err != nil {
 		return false, err
 	}
-	err = s.perform(ctx, &operation{
+	err = s.perform(ctx, operation{
 		do: func(w *writer) (err error) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
 			unblocked, err = s.save(w, e)
 			return err
 		},
-		committed: func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			delete(s.index.claims, e.id)
-		},
+		committed: func() { delete(s.index.claims, e.id) },
 	})
 	return unblocked && err == nil, err
 }
@@ -54,81 +48,84 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool,
 func (s *Store) complete(e *entry, d *delivery.Delivery) (done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ok := s.index.claims[e.id]
-	if !ok {
-		return false, delivery.ErrNotFound
-	}
-	if e.state != delivery.Delivered || s.index.chats[c.chat] > 1 || len(s.index.unsaved) >= maxUnsaved {
+	x := &s.index
+	c := x.claims[e.id]
+	if e.state != delivery.Delivered || c.state != granted || c.lost || x.chats[c.chat] > 1 ||
+		len(x.unsaved) >= maxUnsaved || !s.isReady() {
 		return false, nil
 	}
 	o := &operation{
 		do: func(w *writer) error {
 			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.index.unsaved[e.id] == nil {
-				return delivery.ErrNotFound // dropped since
+			gone := x.claims[e.id].state == dropped
+			s.mu.Unlock()
+			if gone {
+				return delivery.ErrNotFound
 			}
-			s.settle(w, e)
+			s.replace(w, e)
 			return nil
 		},
-		committed: func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			delete(s.index.unsaved, e.id)
-		},
+		committed: func() { x.saved = append(x.saved, e.id) },
 	}
 	if !s.queue.put(o) {
 		return false, delivery.ErrClosed
 	}
-	s.index.unsaved[e.id] = d
-	delete(s.index.claims, e.id)
-	s.index.leaveChat(c.chat)
-	s.index.count(e.lane, delivery.Pending, -1)
-	s.index.count(e.lane, delivery.Delivered, 1)
+	x.unsaved[e.id] = d
+	delete(x.claims, e.id)
+	x.leaveChat(c.chat)
+	x.count(e.lane, delivery.Pending, -1)
+	x.count(e.lane, delivery.Delivered, 1)
 	return true, nil
 }
 
 // save writes what has become of a claimed delivery, and tells whether another
 // one of its chat can be claimed by that.
 func (s *Store) save(w *writer, e *entry) (unblocked bool, err error) {
-	c, ok := s.index.claims[e.id]
-	if !ok {
+	s.mu.Lock()
+	c := s.index.claims[e.id]
+	s.mu.Unlock()
+	if c.state != granted {
 		return false, delivery.ErrNotFound
 	}
-	if e.state != delivery.Pending {
-		w.onFailure(s.index.count(e.lane, delivery.Pending, -1))
-		w.onFailure(s.index.count(e.lane, e.state, 1))
-		unblocked = s.leaveChat(w, c.chat)
-		s.settle(w, e)
-		return unblocked, nil
+	old := s.replace(w, e)
+	s.mu.Lock()
+	if old != nil {
+		w.onFailure(s.index.count(old.lane, old.state, -1))
 	}
-	s.replace(w, e)
-	e.place = placeDue
-	w.put(due(e.lane), timeKey(e.due, e.sequence), e.id[:])
-	w.write(e.id, &e.record)
-	s.writeContents(w, e)
-	return false, nil
+	w.onFailure(s.index.count(e.lane, e.state, 1))
+	s.mu.Unlock()
+	switch was, is := old.order(), e.order(); {
+	case is == 0:
+		unblocked = s.leaveChat(w, was)
+	case was == 0:
+		s.mu.Lock()
+		w.onFailure(s.index.enterChat(is))
+		s.mu.Unlock()
+	}
+	return unblocked, w.fault
 }
 
-// settle writes a delivery that is no longer pending.
-func (s *Store) settle(w *writer, e *entry) {
-	s.replace(w, e)
-	e.place = placeNone
-	w.put(settled(e.state), timeKey(e.settled, e.sequence), e.id[:])
-	w.write(e.id, &e.record)
-	s.writeContents(w, e)
-}
-
-// replace takes over from the record on disk what the entry does not have, and
-// takes that out of the indexes. If damage has lost it, the entry is as good.
-func (s *Store) replace(w *writer, e *entry) {
-	old, ok := w.record(e.id)
-	if !ok {
+// replace writes a delivery in place of the record in the file, which is
+// returned. If there is none, because damage took it, the entry is as good.
+func (s *Store) replace(w *writer, e *entry) (old *record) {
+	e.revived, e.first, e.siblings = false, false, nil
+	if r, ok := w.record(e.id); ok {
+		old = &r
+		e.sequence, e.revived, e.first, e.siblings = r.sequence, r.revived, r.first, r.siblings
+		unplace(w, old)
+	} else {
 		e.sequence = w.next()
-		return
 	}
-	e.sequence, e.revived, e.first, e.siblings = old.sequence, old.revived, old.first, old.siblings
-	unplace(w, &old)
+	e.place = placeNone
+	if e.state == delivery.Pending {
+		e.place = placeDue
+	}
+	t, key, _ := e.indexed()
+	w.put(t, key, e.id[:])
+	w.write(e.id, &e.record)
+	writeContent(w, e.id, kindBody, e.body)
+	writeContent(w, e.id, kindTranscript, e.transcript)
+	return old
 }
 
 // indexed returns where the index on disk leads to a record; ok is false if it
@@ -153,28 +150,27 @@ func unplace(w *writer, r *record) {
 	}
 }
 
-// writeContents writes what differs from the contents on disk.
-func (s *Store) writeContents(w *writer, e *entry) {
-	for kind, value := range map[byte][]byte{kindBody: e.body, kindTranscript: e.transcript} {
-		key := contentKey(e.id, kind)
-		old := w.get(contents, key)
-		switch {
-		case value == nil && old != nil:
-			w.delete(contents, key)
-		case value != nil && !bytes.Equal(old, value):
-			w.put(contents, key, value)
-		}
+// writeContent writes a content that differs from the one in the file, of which
+// it reads the beginning only, with the checksum: the rest can be large.
+func writeContent(w *writer, id uuid.UUID, kind byte, value []byte) {
+	key := contentKey(id, kind)
+	old := w.get(contents, key)
+	switch {
+	case value == nil && old != nil:
+		w.delete(contents, key)
+	case value != nil && (len(old) != len(value) || string(old[:4]) != string(value[:4])):
+		w.put(contents, key, value)
 	}
 }
 
 // leaveChat takes a delivery out of its chat's order, and lets the next one
 // go.
 func (s *Store) leaveChat(w *writer, chat uint64) (unblocked bool) {
-	if chat == 0 {
-		return false
-	}
+	s.mu.Lock()
 	w.onFailure(s.index.leaveChat(chat))
-	return s.index.chats[chat] > 0 && letNextGo(w, chat)
+	left := s.index.chats[chat]
+	s.mu.Unlock()
+	return left > 0 && letNextGo(w, chat)
 }
 
 // letNextGo makes the oldest delivery due that is held back in a chat.
@@ -183,56 +179,55 @@ func letNextGo(w *writer, chat uint64) bool {
 	if b == nil {
 		return false
 	}
-	key, value := b.Cursor().Seek(heldKey(chat, 0))
-	if key == nil || head(key) != chat {
-		return false
+	for {
+		key, value := b.Cursor().Seek(heldKey(chat, 0))
+		if key == nil || head(key) != chat || w.fault != nil {
+			return false
+		}
+		key = bytes.Clone(key)
+		if id, err := idOf(value); err == nil {
+			if r, ok := w.record(id); ok && r.place == placeHeld && r.order() == chat {
+				unplace(w, &r)
+				r.place = placeDue
+				w.put(due(r.lane), timeKey(r.due, r.sequence), id[:])
+				w.write(id, &r)
+				return true
+			}
+		}
+		w.delete(held, key) // leads nowhere: damage can do that
 	}
-	id, err := idOf(value)
-	if err != nil {
-		w.fail(err)
-		return false
-	}
-	r, ok := w.record(id)
-	if !ok {
-		w.fail(errDamaged)
-		return false
-	}
-	unplace(w, &r)
-	r.place = placeDue
-	w.put(due(r.lane), timeKey(r.due, r.sequence), id[:])
-	w.write(id, &r)
-	return true
 }
 
-// remove drops a delivery with all that is kept of it. The caller has seen to
-// its claim.
-func (s *Store) remove(w *writer, id uuid.UUID, r *record) (unblocked bool) {
-	state := r.state
+// remove drops a delivery with all that is kept of it. Until no reader can find
+// it any more, nobody can claim it.
+func (s *Store) remove(w *writer, id uuid.UUID, r *record) {
 	unplace(w, r)
 	w.delete(deliveries, id[:])
-	w.delete(contents, contentKey(id, kindBody))
-	w.delete(contents, contentKey(id, kindTranscript))
-	if d := s.index.unsaved[id]; d != nil { // it has left its chat
-		delete(s.index.unsaved, id)
-		w.onFailure(func() { s.index.unsaved[id] = d })
-		state = delivery.Delivered
-	} else if r.counted() {
-		first := r.place != placeHeld
-		if first {
-			unblocked = s.leaveChat(w, r.chat)
-		} else {
-			w.onFailure(s.index.leaveChat(r.chat))
-		}
-	}
-	if c, ok := s.index.claims[id]; ok {
-		delete(s.index.claims, id)
-		w.onFailure(func() { s.index.claims[id] = c })
-	}
-	w.onFailure(s.index.count(r.lane, state, -1))
+	dropContents(w, id)
+	s.leaveChat(w, s.removeFromIndex(w, id, r))
 	if r.first {
 		s.passOn(w, r)
 	}
-	return unblocked
+}
+
+// removeFromIndex returns the chat whose others wait for this delivery, 0 if
+// there is none.
+func (s *Store) removeFromIndex(w *writer, id uuid.UUID, r *record) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, chat := r.state, r.order()
+	if s.index.unsaved[id] != nil {
+		state, chat = delivery.Delivered, 0 // it has left it
+	}
+	w.onFailure(s.index.count(r.lane, state, -1))
+	if c := s.index.claims[id]; r.state == delivery.Pending && c.state != withdrawn {
+		w.onFailure(s.index.mark(id, claim{state: dropped}))
+	}
+	if r.place != placeHeld {
+		return chat
+	}
+	w.onFailure(s.index.leaveChat(chat))
+	return 0
 }
 
 // passOn makes the next one of a webhook's deliveries the one that its key
@@ -251,7 +246,9 @@ func (s *Store) passOn(w *writer, r *record) {
 		next.first, next.siblings = true, r.siblings[(i+1)*idSize:]
 		w.write(id, &next)
 		if d.Key != (delivery.Key{}) {
+			s.mu.Lock()
 			w.onFailure(s.index.keys.add(d.Key, head(id[:]), next.received, next.keyExpires))
+			s.mu.Unlock()
 		}
 		return
 	}

@@ -3,6 +3,7 @@ package bolt
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -19,7 +20,8 @@ import (
 // their order, and are found there.
 const DefaultMaxKeys = 2_000_000
 
-// spilled has the keys of a generation: key → id, the first 8 bytes of each.
+// spilled has the keys of a generation: key → ids, the first 8 bytes of each.
+// There are several ids if keys share their beginning, or one was used again.
 func spilled(until int64) table { return table{"keys", strconv.FormatInt(until, 10)} }
 
 // countKeys wakes the goroutine that spills if there are too many. The store's
@@ -33,13 +35,17 @@ func (s *Store) countKeys() {
 	}
 }
 
-// findSpilled returns the beginnings of the ids on disk that may have the key.
-// The store's mutex is held.
-func (s *Store) findSpilled(tx *bbolt.Tx, key delivery.Key) (ids []uint64) {
-	for until := range s.index.keys.spilled {
+// candidates returns the beginnings of the ids that may have the key.
+func (s *Store) candidates(tx *bbolt.Tx, key delivery.Key) []uint64 {
+	s.mu.Lock()
+	ids, ends := s.index.keys.find(key), slices.Collect(maps.Keys(s.index.keys.spilled))
+	s.mu.Unlock()
+	for _, until := range ends {
 		if b := spilled(until).in(tx); b != nil {
-			if id := b.Get(key[:8]); len(id) == 8 {
-				ids = append(ids, head(id))
+			for id := range slices.Chunk(b.Get(key[:8]), 8) {
+				if len(id) == 8 {
+					ids = append(ids, head(id))
+				}
 			}
 		}
 	}
@@ -52,7 +58,16 @@ func (s *Store) isSpilled(tx *bbolt.Tx, key delivery.Key, id uuid.UUID, until in
 		return false
 	}
 	b := spilled(until).in(tx)
-	return b != nil && string(b.Get(key[:8])) == string(id[:8])
+	return b != nil && hasID(b.Get(key[:8]), id[:8])
+}
+
+func hasID(ids, id []byte) bool {
+	for other := range slices.Chunk(ids, 8) {
+		if string(other) == string(id) {
+			return true
+		}
+	}
+	return false
 }
 
 // loadSpilled notes which generations are on disk.
@@ -73,13 +88,6 @@ func (s *Store) loadSpilled() error {
 			return nil
 		})
 	})
-}
-
-func (k *keys) spill(until int64) {
-	if k.spilled == nil {
-		k.spilled = make(map[int64]bool)
-	}
-	k.spilled[until] = true
 }
 
 // spill is the goroutine that moves keys to the disk.
@@ -103,7 +111,7 @@ func (s *Store) spill() {
 func (s *Store) spillOne(ctx context.Context) error {
 	var g *generation
 	// The committer freezes it: it has no changes under way that may be undone.
-	err := s.perform(ctx, &operation{do: func(*writer) error {
+	err := s.perform(ctx, operation{do: func(*writer) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, other := range s.index.keys.generations {
@@ -125,16 +133,16 @@ func (s *Store) spillOne(ctx context.Context) error {
 	}
 	slices.Sort(short)
 	for part := range slices.Chunk(short, chunk) {
-		if err := s.perform(ctx, &operation{do: func(w *writer) error {
+		if err := s.perform(ctx, operation{do: func(w *writer) error {
 			for _, key := range part {
-				s.spillKey(w, g, key)
+				spillKey(w, g, key)
 			}
 			return w.fault
 		}}); err != nil {
 			return err
 		}
 	}
-	return s.perform(ctx, &operation{do: func(w *writer) error {
+	return s.perform(ctx, operation{do: func(w *writer) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.index.keys.spill(g.until)
@@ -144,22 +152,17 @@ func (s *Store) spillOne(ctx context.Context) error {
 	}})
 }
 
-// spillKey writes one key. If the same place on disk is taken, by a key of the
-// same beginning, it stays in memory.
-func (s *Store) spillKey(w *writer, g *generation, short uint64) {
+func spillKey(w *writer, g *generation, short uint64) {
 	key := binary.BigEndian.AppendUint64(nil, short)
 	id := binary.BigEndian.AppendUint64(nil, g.ids[short])
-	if old := w.get(spilled(g.until), key); old == nil || string(old) == string(id) {
-		w.put(spilled(g.until), key, id)
-		return
+	if ids := w.get(spilled(g.until), key); !hasID(ids, id) {
+		w.put(spilled(g.until), key, slices.Concat(ids, id))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.index.keys.generation(g.until).ids[short] = g.ids[short]
 }
 
-// forgetSpilled deletes the generations on disk that have expired.
-func (s *Store) forgetSpilled(ctx context.Context, now int64) {
+// forgetSpilled deletes the generations on disk that have expired, a part at a
+// time: they can be large.
+func (s *Store) forgetSpilled(ctx context.Context, now int64) error {
 	s.mu.Lock()
 	var expired []int64
 	for until := range s.index.keys.spilled {
@@ -169,16 +172,22 @@ func (s *Store) forgetSpilled(ctx context.Context, now int64) {
 	}
 	s.mu.Unlock()
 	for _, until := range expired {
-		err := s.perform(ctx, &operation{do: func(w *writer) error {
-			w.drop(spilled(until))
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			delete(s.index.keys.spilled, until)
-			w.onFailure(func() { s.index.keys.spill(until) })
-			return w.fault
-		}})
-		if err != nil {
-			return
+		t := spilled(until)
+		for more := true; more; {
+			if err := s.perform(ctx, operation{do: func(w *writer) error {
+				if more = w.empty(t, chunk); more {
+					return w.fault
+				}
+				w.drop(t)
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				delete(s.index.keys.spilled, until)
+				w.onFailure(func() { s.index.keys.spill(until) })
+				return w.fault
+			}}); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }

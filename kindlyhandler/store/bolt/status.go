@@ -24,12 +24,13 @@ type Status struct {
 
 // Status returns the store's status.
 func (s *Store) Status() any {
-	status := Status{Engine: "bolt", Path: s.path, SetAside: s.listAsides()}
+	status := Status{Engine: "bolt", Path: s.path}
+	status.SetAside, _ = s.listAsides() // not while the file is being replaced
 	if info, err := os.Stat(s.path); err == nil {
 		status.Bytes = info.Size()
 	}
-	_, free := s.pages()
-	status.FreeBytes = int64(free) * int64(os.Getpagesize())
+	_, free, size := s.pages()
+	status.FreeBytes = int64(free) * size
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {

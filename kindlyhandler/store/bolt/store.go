@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -83,21 +84,25 @@ type Store struct {
 	file   file
 
 	queue queue
-	// round is held while a transaction is made and committed. Who meets an
-	// index entry without a record waits for it.
-	round sync.RWMutex
 
-	mu    sync.Mutex // may be taken while round is held, not the other way
+	mu    sync.Mutex // never held while anything is waited for
 	index index
 	ready chan struct{} // closed when the index is complete
+	round chan struct{} // closed when no transaction is under way
+	// stale, for the committer alone: the index is not that of the file.
+	stale bool
 
-	damage  damage
-	compact compaction
+	damage damage
+	// unfinished, for the committer alone, are the files that were set aside
+	// and are not imported yet.
+	unfinished []string
+	compact    compaction
 
 	maxKeys int
 	crowded chan struct{} // there are more keys in memory than that
 
-	failing atomic.Bool // commits fail, in tests
+	// hook, in tests, is what commits go through.
+	hook atomic.Pointer[func(commit func() error) error]
 
 	ctx      context.Context // ends when Close begins
 	cancel   context.CancelFunc
@@ -117,6 +122,7 @@ func Open(o Options) (*Store, error) {
 		losses:  o.Losses,
 		index:   newIndex(),
 		ready:   make(chan struct{}),
+		stale:   true,
 		crowded: make(chan struct{}, 1),
 		maxKeys: DefaultMaxKeys,
 	}
@@ -129,6 +135,7 @@ func Open(o Options) (*Store, error) {
 	s.SetLimits(o.Limits)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.queue.init()
+	s.beginRound()()
 	s.close = sync.OnceValue(s.shut)
 
 	switch err := s.attach(cmp.Or(o.LockTimeout, 3*time.Second)); {
@@ -147,7 +154,8 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// attach takes the lock and opens the file, as far as that is not done.
+// attach takes the lock and opens the file, as far as that is not done, after
+// it has seen to what a crash has left.
 func (s *Store) attach(timeout time.Duration) (err error) {
 	if s.lock == nil {
 		if s.lock, err = lock(s.path, timeout); err != nil {
@@ -156,9 +164,10 @@ func (s *Store) attach(timeout time.Duration) (err error) {
 		}
 	}
 	s.compact.clear(s.path)
-	if err := finishSettingAside(s.path); err != nil {
+	if _, err := adopt(s.path); err != nil {
 		return err
 	}
+	_ = os.Remove(freshPath(s.path)) // the damaged file is in its place still
 	db, err := open(s.path, timeout)
 	if err == nil {
 		s.file.replace(db)
@@ -178,10 +187,10 @@ func (s *Store) shut() error {
 	s.routines.Wait()
 	db := s.file.replace(nil)
 	if s.damage.found() { // what a panic has left locked may make this wait for ever
-		go func() { _ = db.close() }()
+		go func() { _ = closeDB(db) }()
 		db = nil
 	}
-	return errors.Join(db.close(), closeLock(s.lock))
+	return errors.Join(closeDB(db), closeLock(s.lock))
 }
 
 // usable waits until the index is complete.
@@ -194,12 +203,10 @@ func (s *Store) usable(ctx context.Context) error {
 			return err
 		}
 		s.mu.Lock()
-		ready := s.ready
+		ready, is := s.ready, s.isReady()
 		s.mu.Unlock()
-		select {
-		case <-ready:
+		if is {
 			return nil
-		default:
 		}
 		select {
 		case <-ready:
@@ -209,13 +216,30 @@ func (s *Store) usable(ctx context.Context) error {
 	}
 }
 
+// isReady tells whether the index is complete. The mutex is held.
+func (s *Store) isReady() bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// unready makes everybody wait. The mutex is held.
+func (s *Store) unready() {
+	if s.isReady() {
+		s.ready = make(chan struct{})
+	}
+}
+
 // view reads the file. Damage that it meets is mended by the committer.
 func (s *Store) view(read func(tx *bbolt.Tx) error) error {
 	db, err := s.file.view(read)
 	switch {
 	case errors.Is(err, errDamaged):
 		s.spoil(db, err)
-	case errors.Is(err, errClosedFile):
+	case errors.Is(err, errClosedFile) && s.ctx.Err() != nil:
 		return delivery.ErrClosed
 	}
 	return err
@@ -229,7 +253,7 @@ func (s *Store) read(ctx context.Context, read func(tx *bbolt.Tx) error) error {
 			return err
 		}
 		err := s.view(read)
-		if !errors.Is(err, errDamaged) || again == 2 {
+		if !errors.Is(err, errDamaged) && !errors.Is(err, errClosedFile) || again == 2 {
 			return err
 		}
 	}
@@ -248,15 +272,6 @@ func (s *Store) spoil(db *database, why error) {
 	s.queue.kick()
 }
 
-// unready makes everybody wait. The mutex is held.
-func (s *Store) unready() {
-	select {
-	case <-s.ready:
-		s.ready = make(chan struct{})
-	default:
-	}
-}
-
 // Find implements [delivery.Store].
 func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Delivery, err error) {
 	if err := s.usable(ctx); err != nil {
@@ -264,18 +279,19 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 	}
 	s.mu.Lock()
 	none := len(s.index.keys.find(key)) == 0 && len(s.index.keys.spilled) == 0
+	round := s.round
 	s.mu.Unlock()
-	if none || key == (delivery.Key{}) {
+	if none {
 		return nil, nil
 	}
-	s.round.RLock()   // its commit may be under way
-	s.round.RUnlock() //nolint:staticcheck // waiting was all
+	select {
+	case <-round: // its commit may be under way
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		all = nil
-		s.mu.Lock()
-		heads := append(s.index.keys.find(key), s.findSpilled(tx, key)...)
-		s.mu.Unlock()
-		first, err := findKey(tx, heads, key, s.now())
+		first, err := s.findKey(tx, key)
 		if first == nil || err != nil {
 			return err
 		}
@@ -284,23 +300,20 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 			if errors.Is(err, delivery.ErrNotFound) { // dropped
 				continue
 			}
+			if err == nil {
+				err = readContent(tx, d)
+			}
 			if err != nil {
 				return err
 			}
-			all = append(all, d)
-		}
-		for _, d := range all {
-			if err := readContent(tx, d); err != nil {
-				return err
+			if d = s.present(d); d != nil {
+				all = append(all, d)
 			}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
-	}
-	for i, d := range all {
-		all[i] = s.present(d)
 	}
 	return all, nil
 }
@@ -312,20 +325,21 @@ type found struct {
 }
 
 // findKey returns the first delivery of the webhook with a key that has not
-// expired, of those whose ids begin as given.
-func findKey(tx *bbolt.Tx, heads []uint64, key delivery.Key, now time.Time) (*found, error) {
+// expired, nil if there is none.
+func (s *Store) findKey(tx *bbolt.Tx, key delivery.Key) (*found, error) {
 	b := deliveries.in(tx)
-	if b == nil {
+	if b == nil || key == (delivery.Key{}) {
 		return nil, nil
 	}
+	now := nanos(s.now())
 	c := b.Cursor()
-	for _, start := range heads {
+	for _, start := range s.candidates(tx, key) {
 		for id, value := c.Seek(binary.BigEndian.AppendUint64(nil, start)); len(id) == idSize && head(id) == start; id, value = c.Next() {
 			r, err := decode(id, value)
 			if err != nil {
 				return nil, err
 			}
-			if !r.first || r.keyHead != head(key[:]) || r.keyExpires <= nanos(now) {
+			if !r.first || r.keyHead != head(key[:]) || r.keyExpires <= now {
 				continue
 			}
 			f := &found{uuid.UUID(id), r}
@@ -385,17 +399,12 @@ func readContent(tx *bbolt.Tx, d *delivery.Delivery) (err error) {
 	return nil
 }
 
-// present returns a delivery as it is now: a completion that is not committed
-// yet counts.
+// present returns a delivery, just read, as it is now: nil if nobody is to see
+// it.
 func (s *Store) present(d *delivery.Delivery) *delivery.Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if saved := s.index.unsaved[d.ID]; saved != nil {
-		now := *saved
-		return &now
-	}
-	_, d.Claimed = s.index.claims[d.ID]
-	return d
+	return s.index.present(d)
 }
 
 // Get implements [delivery.Store].
@@ -404,10 +413,16 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, er
 		if d, err = readRecord(tx, id); err != nil {
 			return err
 		}
-		return readContent(tx, d)
+		if err = readContent(tx, d); err != nil {
+			return err
+		}
+		if d = s.present(d); d == nil {
+			return delivery.ErrNotFound
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.present(d), nil
+	return d, nil
 }

@@ -124,8 +124,8 @@ type writer struct {
 	fault error
 }
 
-func newWriter(txs ...*bbolt.Tx) *writer {
-	return &writer{txs: txs, buckets: make(map[table][]*bbolt.Bucket, 8)}
+func newWriter(tx *bbolt.Tx) *writer {
+	return &writer{id: tx.ID(), txs: []*bbolt.Tx{tx}, buckets: make(map[table][]*bbolt.Bucket, 8)}
 }
 
 func (w *writer) fail(err error) {
@@ -188,6 +188,27 @@ func (w *writer) delete(t table, key []byte) {
 			w.fail(err)
 		}
 	}
+}
+
+// empty deletes the first n keys of a table, and tells whether there are more.
+func (w *writer) empty(t table, n int) (more bool) {
+	b := w.bucket(t)
+	if b == nil {
+		return false
+	}
+	var keys [][]byte
+	c := b.Cursor()
+	for key, _ := c.First(); key != nil; key, _ = c.Next() {
+		if len(keys) == n {
+			more = true
+			break
+		}
+		keys = append(keys, bytes.Clone(key))
+	}
+	for _, key := range keys {
+		w.delete(t, key)
+	}
+	return more
 }
 
 // drop deletes a part of a table.

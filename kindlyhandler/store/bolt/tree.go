@@ -157,7 +157,7 @@ func (w *treeWalk) read(id uint64) ([]byte, error) {
 		return nil, fmt.Errorf("%w: page %d cannot be read: %w", errDamaged, id, err)
 	}
 	overflow := uint64(native.Uint32(header[12:]))
-	if native.Uint64(header) != id || id+overflow >= w.meta.pages {
+	if native.Uint64(header) != id || id+overflow >= w.meta.pages || overflow > maxOverflow/uint64(w.meta.pageSize) {
 		return nil, fmt.Errorf("%w: page %d is not where it should be", errDamaged, id)
 	}
 	b := make([]byte, (overflow+1)*uint64(w.meta.pageSize))

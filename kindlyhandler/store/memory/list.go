@@ -39,13 +39,13 @@ func (s *Store) List(ctx context.Context, query delivery.Query) (delivery.Page, 
 	s.expire(s.options.Now())
 	var page delivery.Page
 	ids := s.ids.before(query.Before)
-	for i := len(ids) - 1; i >= 0; i-- {
+	for i, id := range slices.Backward(ids) {
 		if len(page.Deliveries) == query.Limit || len(ids)-1-i == lookedThrough {
 			page.Before = ids[i+1]
 			break
 		}
-		if s.matches(ids[i], query) {
-			page.Deliveries = append(page.Deliveries, summary(s.get(ids[i])))
+		if s.matches(id, query) {
+			page.Deliveries = append(page.Deliveries, summary(s.get(id)))
 		}
 	}
 	return page, nil
