@@ -1,7 +1,6 @@
 package kindly
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
-	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -70,10 +68,16 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			max_size  <size>
 //			transport http { ... }
 //		}
-//		upstream <URL> {
+//		upstream [<preset>] <URL> {
 //			name        <label>
 //			method      <method>
 //			header      <field> <value>
+//			body        <jq expression>
+//			success     <status...>|<jq expression>
+//			ticket_id   <jq expression>
+//			ticket_url  <jq expression>
+//			sign        <secret...>
+//			<option>    <value...>
 //			timeout     <duration>
 //			concurrency <n>
 //			rate        <n>/<s|m|h>
@@ -227,49 +231,6 @@ func (t *Transcript) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	}
 }
 
-func (h *Handler) unmarshalUpstream(d *caddyfile.Dispenser) error {
-	u := new(Upstream)
-	if err := urlArg(d, &u.URL, "<URL> { … }"); err != nil {
-		return err
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := u.unmarshalSubdirective(d); err != nil {
-			return err
-		}
-	}
-	h.Upstreams = append(h.Upstreams, u)
-	return nil
-}
-
-func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
-	switch d.Val() {
-	case "name":
-		return oneArg(d, &u.Name, "<label>")
-	case "method":
-		return oneArg(d, &u.Method, "<method>")
-	case "header":
-		var field, value string
-		if !d.AllArgs(&field, &value) {
-			return wrongArgs(d, "header", "<field> <value>")
-		}
-		if u.Headers == nil {
-			u.Headers = make(http.Header)
-		}
-		u.Headers.Add(field, value)
-		return nil
-	case "timeout":
-		return timeoutArg(d, &u.Timeout)
-	case "concurrency":
-		return countArg(d, &u.Concurrency, "requests")
-	case "rate":
-		return rateArg(d, &u.Rate)
-	case "transport":
-		return transportArg(d, (*rawTransport)(&u.TransportRaw))
-	default:
-		return unknown(d, "upstream", "name, method, header, timeout, concurrency, rate, transport")
-	}
-}
-
 // parseGlobalOption parses the global option. Syntax:
 //
 //	kindly {
@@ -389,10 +350,14 @@ func urlArg(d *caddyfile.Dispenser, to *string, usage string) error {
 	if err := oneArg(d, to, usage); err != nil {
 		return err
 	}
-	if placeholder.MatchString(*to) {
+	return checkURL(d, field, *to)
+}
+
+func checkURL(d *caddyfile.Dispenser, field, address string) error {
+	if placeholder.MatchString(address) {
 		return nil
 	}
-	if _, err := upstream.ParseURL(*to); err != nil {
+	if _, err := upstream.ParseURL(address); err != nil {
 		return d.Errf("the URL of %s %v", field, err)
 	}
 	return nil
@@ -461,16 +426,6 @@ func sizeArg(d *caddyfile.Dispenser, to *int64) error {
 		return d.Errf("%s %q is not a size: write a number and a unit, such as 512KiB or 4MiB", field, s)
 	}
 	*to = int64(size)
-	return nil
-}
-
-func rateArg(d *caddyfile.Dispenser, to *string) error {
-	if err := oneArg(d, to, "<n>/<s|m|h>"); err != nil {
-		return err
-	}
-	if _, err := delivery.ParseRate(*to); err != nil {
-		return d.Errf("rate %v", err)
-	}
 	return nil
 }
 

@@ -18,8 +18,8 @@ func showCommand() *cobra.Command {
 		Short: "Shows a delivery with its attempts",
 		Long: `
 Shows one delivery with its latest attempts and, unless it is delivered, the
-ticket document that the next attempt would send. That has what the people in
-the chat wrote.`,
+ticket document from which the next attempt makes its request. That has what the
+people in the chat wrote.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseID(args[0])

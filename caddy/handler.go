@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
-	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 func init() {
@@ -31,7 +30,7 @@ func init() {
 // result, else that the ticket will follow. What fails for the moment (network
 // errors, timeouts, 408, 425, 429, 5xx) is retried as `retry` says, for up to
 // three days, under the same `Idempotency-Key`; what is refused for good (other
-// 4xx) becomes a dead letter. A 401, a redirect, or 403 and 404 for three
+// 4xx) becomes a dead letter. A 401, a redirect, or 403, 404 and 410 for three
 // deliveries in a row mean that the configuration is wrong: deliveries wait
 // then until it is right. While the upstream is down, transcripts are fetched
 // soon after the webhook all the same, so that tickets show the chats as they
@@ -52,7 +51,8 @@ func init() {
 // the transcript as text, Markdown and HTML; the README describes it. From the
 // upstream's answer, the ticket's id and address are read: `id`, `number` or
 // `key`, and `url`, `html_url`, `web_url` or `link`, at the top level or in an
-// object in it.
+// object in it. Both can be made otherwise by jq: `body` makes the request of
+// the ticket, `success`, `ticket_id` and `ticket_url` read the answer.
 //
 // Texts and upstream headers can have these placeholders, and Caddy's global
 // ones (`{env.*}`, `{file.*}`, `{system.*}`, `{time.*}`):
@@ -171,43 +171,6 @@ type Transcript struct {
 	// The size of the largest transcript, in bytes, less than 48 MiB; a ticket
 	// goes without a larger one. Default: 16 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
-
-	// How to make the requests: reverse_proxy's transport `http`, with all that
-	// it takes but proxy_protocol. Default: as the environment's proxy wants it.
-	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
-}
-
-// Upstream is where tickets go.
-type Upstream struct {
-	// A label like the webhook's name, different for each of its upstreams.
-	// Default: `default`.
-	Name string `json:"name,omitempty"`
-
-	// The URL that takes the tickets, https or http. Required. Global
-	// placeholders are resolved when the configuration is loaded.
-	URL string `json:"url,omitempty"`
-
-	// The request's method: `POST`, `PUT` or `PATCH`. Default: `POST`.
-	Method string `json:"method,omitempty"`
-
-	// Header fields for every request, such as credentials. Placeholders are
-	// resolved at each attempt, and `{env.*}` and `{file.*}` must have a value
-	// when the configuration is loaded.
-	Headers http.Header `json:"headers,omitempty"`
-
-	// How long one request may take. Default: 15 seconds.
-	Timeout caddy.Duration `json:"timeout,omitempty"`
-
-	// How many requests may be under way at once. Default: 16.
-	Concurrency int `json:"concurrency,omitempty"`
-
-	// How many requests a second, minute or hour may have, first attempts and
-	// later ones together: `10/s`, `200/m`, `1000/h`. A tenth of them may come
-	// at once, the others come evenly, so that no period has more, whenever it
-	// begins. A first attempt whose turn would come too late for the answer is
-	// left for later. It holds on over reloads, but not over restarts. Default:
-	// no limit.
-	Rate string `json:"rate,omitempty"`
 
 	// How to make the requests: reverse_proxy's transport `http`, with all that
 	// it takes but proxy_protocol. Default: as the environment's proxy wants it.
@@ -384,29 +347,6 @@ func (h *Handler) transcriptOptions(ctx caddy.Context) (*kindlyhandler.Transcrip
 		MaxSize:   t.MaxSize,
 		Transport: transport,
 	}, nil
-}
-
-func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, err error) {
-	o = kindlyhandler.UpstreamOptions{
-		Name:        u.Name,
-		Method:      u.Method,
-		Timeout:     time.Duration(u.Timeout),
-		Header:      u.Headers,
-		Concurrency: u.Concurrency,
-	}
-	if o.Name == "" {
-		o.Name = kindlyhandler.DefaultName
-	}
-	if u.Rate != "" {
-		if o.Rate, err = delivery.ParseRate(u.Rate); err != nil {
-			return o, fmt.Errorf("rate %w", err)
-		}
-	}
-	if o.URL, err = resolve("url", u.URL); err != nil {
-		return o, err
-	}
-	o.Transport, err = loadTransport(ctx, u, u.TransportRaw)
-	return o, err
 }
 
 // checkMiddleware refuses what has no effect without an upstream.

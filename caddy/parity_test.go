@@ -51,7 +51,7 @@ func jsonFields(t *testing.T, of any) map[string]string {
 // TestJSONParity proves that a Caddyfile can set every field.
 func TestJSONParity(t *testing.T) {
 	reached := make(map[string]bool)
-	for _, name := range []string{"everything", "transcript_off"} {
+	for _, name := range []string{"everything", "presets", "transcript_off"} {
 		caddyfile, _ := readGolden(t, filepath.Join("testdata/adapt", name+".caddyfiletest"))
 		adapted, _, err := adapt(caddyfile)
 		require.NoError(t, err)
@@ -125,7 +125,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		"Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
-		"Upstream.Name", "Upstream.Method", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
+		"Upstream.Name", "Upstream.Preset", "Upstream.Method", "Upstream.Body", "Upstream.Success", "Upstream.TicketID", "Upstream.TicketURL", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
 	} {
 		assert.Contains(t, strings.Join(strings.Fields(docs[optional]), " "), "Default: ", optional)
 	}
@@ -138,7 +138,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "retry.go"} {
+	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "upstream.go", "retry.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

@@ -63,6 +63,11 @@ func BenchmarkTicket(b *testing.B) {
 	})
 }
 
+func BenchmarkTicketValue(b *testing.B) {
+	e := mustParseEvent(b, string(readTestdata(b, "dialogue-webhook.json")))
+	perTranscript(b, func(_ *testing.B, chat *transcript) { newTicket(exampleID, exampleReceived, e, chat, "").value(true) })
+}
+
 // perTranscript measures what is done with a transcript. Messages remember how
 // they were rendered, so each time gets them anew.
 func perTranscript(b *testing.B, do func(b *testing.B, chat *transcript)) {

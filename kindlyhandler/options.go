@@ -11,8 +11,10 @@
 package kindlyhandler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -89,7 +91,7 @@ type Options struct {
 
 // UpstreamOptions say where tickets go.
 type UpstreamOptions struct {
-	// Name labels the upstream; default "default".
+	// Name labels the upstream; default the preset's name, else "default".
 	Name string
 	// URL, Method, Timeout, Transport as in [upstream.Options].
 	URL       string
@@ -103,6 +105,16 @@ type UpstreamOptions struct {
 	Concurrency int
 	// Rate bounds the requests in a time; by default nothing does.
 	Rate delivery.Rate
+	// Mapping says what a ticket becomes, and how answers are read. Without it,
+	// the upstream gets the [Ticket] as JSON.
+	Mapping upstream.Mapping
+	// Preset names a system that package upstream knows; PresetOptions are what it
+	// asks for.
+	Preset        string
+	PresetOptions map[string]any
+	// Sign are the secrets that sign each request after the Standard Webhooks
+	// specification: whsec_ and base64. Several while one replaces another.
+	Sign []string
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -224,9 +236,7 @@ func (h *Handler) setAnswers(o Options) (err error) {
 }
 
 func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
-	if o.Name == "" {
-		o.Name = DefaultName
-	}
+	o.Name = cmp.Or(o.Name, o.Preset, DefaultName)
 	if err := checkName(o.Name); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}
@@ -259,13 +269,24 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 		Transport:   o.Transport,
 		UserAgent:   userAgent(),
 		Concurrency: o.Concurrency,
+		Mapping:     o.Mapping,
+		Sign:        o.Sign,
+
+		Preset:        o.Preset,
+		PresetOptions: o.PresetOptions,
+		Fields:        slices.Collect(maps.Keys(o.Header)),
 	})
 	if err != nil {
-		return failed(fmt.Errorf("url %w", err))
+		return failed(err)
 	}
 	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency, rate: o.Rate}
 	if t.header, err = parseHeader(o.Header, lookup); err != nil {
 		return failed(err)
+	}
+	for _, field := range t.header {
+		if len(o.Sign) > 0 && slices.Contains(signature, field.name) {
+			return failed(fmt.Errorf("header %q is a part of the signature: leave out it, or sign", field.name))
+		}
 	}
 	h.targets = append(h.targets, t)
 	return nil
@@ -276,6 +297,9 @@ var methods = []string{http.MethodPost, http.MethodPut, http.MethodPatch}
 
 // reserved are the headers that belong to us.
 var reserved = []string{"Content-Length", "Transfer-Encoding", "Connection", upstream.IdempotencyKey}
+
+// signature are the headers that belong to us where requests are signed.
+var signature = []string{upstream.SignatureID, upstream.SignatureTimestamp, upstream.Signature}
 
 func parseHeader(header http.Header, lookup Lookup) ([]headerField, error) {
 	var fields []headerField

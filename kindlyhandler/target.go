@@ -2,6 +2,7 @@ package kindlyhandler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -64,9 +65,12 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	ticket := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError)
 	customer := ticket.Customer // not a part of the ticket, which can be large
 	m.customer = &customer
-	body, err := ticket.encode()
+	body, err := t.body(ctx, ticket)
+	if err != nil && ctx.Err() != nil {
+		return delivery.Outcome{Verdict: delivery.Transient, Stage: delivery.StageTicket, Err: errCutOff}
+	}
 	if err != nil {
-		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: fmt.Errorf("encoding the ticket: %w", err)}
+		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: err}
 	}
 	if err := proceed(); err != nil {
 		if missing != nil {
@@ -76,6 +80,20 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	}
 	t.reportMissing(d, missing)
 	return t.upstream.Send(ctx, d.ID, body, t.headers(d, m))
+}
+
+var errCutOff = errors.New("cut off by a shutdown")
+
+// body returns what is sent for a ticket.
+func (t *target) body(ctx context.Context, ticket *Ticket) ([]byte, error) {
+	if t.upstream.Maps() {
+		return t.upstream.Body(ctx, ticket.value(t.upstream.NeedsSource()))
+	}
+	body, err := ticket.encode()
+	if err != nil {
+		return nil, fmt.Errorf("encoding the ticket: %w", err)
+	}
+	return body, nil
 }
 
 // Prefetch implements [delivery.Prefetcher]: the ticket shows the chat as it

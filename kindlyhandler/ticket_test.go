@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/jq"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -50,6 +52,10 @@ func checkTicket(t *testing.T, e *event, chat *transcript) gjson.Result {
 	reference, err := json.Marshal(ticket)
 	require.NoError(t, err)
 	require.Equal(t, decode(t, reference), decode(t, b), "differs from encoding/json")
+
+	value, err := jq.Encode(ticket.value(true))
+	require.NoError(t, err)
+	require.Equal(t, decode(t, b), decode(t, value), "expressions see another ticket")
 
 	require.NotEmpty(t, ticket.Subject)
 	require.LessOrEqual(t, utf8.RuneCountInString(ticket.Subject), 120)

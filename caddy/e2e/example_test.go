@@ -14,7 +14,12 @@ func (s *sides) runExample(name string) (url string, receiver *process) {
 	s.t.Helper()
 	address, desk := freeAddress(s.t), freeAddress(s.t)
 	const token = "the-token-of-the-help-desk"
-	receiver = run(s.t, []string{"HELPDESK_TOKEN=" + token}, "receiver", "-listen", desk)
+	const signature = "HELPDESK_SIGNATURE=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	verifies := []string{"HELPDESK_TOKEN=" + token}
+	if name == "own-api" {
+		verifies = append(verifies, signature)
+	}
+	receiver = run(s.t, verifies, "receiver", "-listen", desk)
 	receiver.waitFor("taking tickets at http://" + desk + "/tickets")
 	caddy := run(s.t, []string{
 		"KINDLY_SITE=http://" + address,
@@ -25,6 +30,7 @@ func (s *sides) runExample(name string) (url string, receiver *process) {
 		"HELPDESK_URL=http://" + desk + "/tickets",
 		"HELPDESK_ADDRESS=" + desk,
 		"HELPDESK_TOKEN=" + token,
+		signature,
 		"CADDY_ADMIN=" + freeAddress(s.t),
 	}, "kindly-caddy", "run", "--adapter", "caddyfile", "--config", repositoryFile(s.t, "examples/"+name+"/Caddyfile"))
 	caddy.waitFor("serving initial configuration")

@@ -51,7 +51,7 @@ const (
 	Success
 	// Permanent failures make a dead letter at once.
 	Permanent
-	// Refused (403, 404) is either about this ticket or about the
+	// Refused (403, 404, 410) is either about this ticket or about the
 	// configuration. It pauses the lane when three different deliveries in a
 	// row get it, and is permanent for one that gets it again after another
 	// one's success.

@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
 )
 
 const (
@@ -29,9 +32,6 @@ const (
 
 // IdempotencyKey is the header by which every attempt names its delivery.
 const IdempotencyKey = "Idempotency-Key"
-
-// maxAnswer is how much of an answer is read for the ticket's id and address.
-const maxAnswer = 1 << 20
 
 // Options of an [Upstream].
 type Options struct {
@@ -49,6 +49,19 @@ type Options struct {
 	UserAgent string
 	// Concurrency is how many connections are kept for reuse; default 16.
 	Concurrency int
+	// Mapping says what is sent, and how answers are read. Its expressions know
+	// the URL, without what is secret in it, as $base.
+	Mapping Mapping
+	// Preset names a system that the package knows, see [preset.All]; it completes
+	// the other options. PresetOptions are what it asks for: strings, booleans,
+	// numbers, or lists of them; expressions have each as a variable.
+	Preset        string
+	PresetOptions map[string]any
+	// Fields names the header fields that come with every request.
+	Fields []string
+	// Sign are the secrets that sign each request after the Standard Webhooks
+	// specification, under the delivery's id: whsec_ and base64.
+	Sign []string
 }
 
 // Upstream is one ticket system. It is safe for concurrent use.
@@ -58,17 +71,42 @@ type Upstream struct {
 	timeout   time.Duration
 	userAgent []string
 	basicAuth []string // none if the URL has no user
+	preset    *preset.Preset
+	header    http.Header // unless the request has a field of that name
+	ownBody   bool
+	idInPath  bool // the path has idMark
+	mapping   *mapping
+	signer    signer
 	transport http.RoundTripper
 	own       *http.Transport // nil if the transport is somebody else's
 }
 
 // New returns an upstream, or says what is wrong with the options.
 func New(o Options) (*Upstream, error) {
-	u, err := ParseURL(o.URL)
+	s, err := applyPreset(&o)
 	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	u, err := ParseURL(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("url %w", err)
+	}
+	s.values[0] = base(u)
+	if s.path != "" {
+		if u, err = extend(u, strings.Replace(s.path, idMark, idEscaped, 1)); err != nil {
+			return nil, err
+		}
+	}
+	idInPath := strings.Contains(s.path, idMark)
+	mapping, err := newMapping(o.Mapping, s)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := newSigner(o.Sign)
+	if err != nil {
+		return nil, err
+	}
+	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, idInPath: idInPath, mapping: mapping, signer: signer, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
 	if o.UserAgent != "" {
 		up.userAgent = []string{o.UserAgent}
 	}
@@ -148,30 +186,89 @@ func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, heade
 		}
 	}
 	defer resp.Body.Close()
-	o := judge(resp, time.Now())
+	a := &answer{response: resp}
+	defer a.finish()
+	o := up.conclude(ctx, a)
 	o.Stage, o.Status = delivery.StageUpstream, resp.StatusCode
+	return o
+}
+
+// conclude says what an answer means.
+func (up *Upstream) conclude(ctx context.Context, a *answer) delivery.Outcome {
+	o := judge(a.response, time.Now(), up.preset)
+	if up.mapping.success != nil || up.mapping.statuses != nil {
+		succeeded, err := up.mapping.succeeded(ctx, a)
+		switch {
+		case succeeded:
+			o = delivery.Outcome{Verdict: delivery.Success}
+		case a.err != nil: // it might have said so
+			return delivery.Outcome{Verdict: delivery.Transient, Err: outbound.Describe(a.err), Down: true, Unknown: true}
+		case o.Verdict == delivery.Success:
+			// Also what stands in the system's place answers 200, and a page in
+			// HTML: one ticket alone is not given up for that.
+			o = delivery.Outcome{Verdict: delivery.Refused, Err: fmt.Errorf("%w, which is no success", answered(a.response.StatusCode))}
+			if err != nil {
+				o.Err = fmt.Errorf("%w: %w", o.Err, err)
+			}
+		}
+	}
+	if o.Verdict != delivery.Success && up.mapping.isThrottled(ctx, a) {
+		o = throttled(a.response, time.Now(), up.preset)
+	}
 	if o.Verdict == delivery.Success {
 		// The ticket is there, even if the rest of the answer is not.
-		answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		o.Ticket = findTicket(answer)
-	} else {
-		// What little there is, so that the connection can be used again.
-		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
+		o.Ticket, o.Err = up.mapping.ticket(ctx, a)
 	}
 	return o
+}
+
+// idMark stands in a preset's path for the delivery's id.
+const (
+	idMark    = "{id}"
+	idEscaped = "%7Bid%7D"
+)
+
+// extend appends a path, which is escaped, to a URL.
+func extend(u *url.URL, path string) (*url.URL, error) {
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("url has a query or a fragment: write only where the system is, the preset knows the rest")
+	}
+	extended, err := url.Parse(base(u) + path)
+	if err != nil {
+		return nil, errors.New("url is not one with the preset's path: check the options")
+	}
+	extended.User = u.User
+	return extended, nil
+}
+
+// base returns a URL without its query, which can have secrets, and without a
+// slash at its end.
+func base(u *url.URL) string {
+	return strings.TrimSuffix((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), "/")
 }
 
 func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) *http.Request {
 	if header == nil {
 		header = make(http.Header, 4)
 	}
+	for field, values := range up.header {
+		setDefault(header, field, values)
+	}
 	setDefault(header, "Content-Type", jsonType)
 	setDefault(header, "User-Agent", up.userAgent)
 	setDefault(header, "Authorization", up.basicAuth)
-	header[IdempotencyKey] = []string{id.String()}
+	key := id.String()
+	header[IdempotencyKey] = []string{key}
+	up.signer.sign(header, key, time.Now(), ticket)
+	target := up.url
+	if up.idInPath {
+		with := *up.url
+		with.Path, with.RawPath = strings.Replace(with.Path, idMark, key, 1), strings.Replace(with.EscapedPath(), idEscaped, key, 1)
+		target = &with
+	}
 	r := &http.Request{
 		Method:        up.method,
-		URL:           up.url,
+		URL:           target,
 		Host:          up.url.Host,
 		Header:        header,
 		ContentLength: int64(len(ticket)),

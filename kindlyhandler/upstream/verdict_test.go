@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
 )
 
 var now = time.Date(2026, 11, 22, 14, 28, 0, 0, time.UTC)
@@ -31,7 +32,7 @@ func expected(status int) delivery.Outcome {
 		return delivery.Outcome{Verdict: delivery.Success}
 	case status <= 399, status == 401:
 		return delivery.Outcome{Verdict: delivery.Misconfigured}
-	case status == 403, status == 404:
+	case status == 403, status == 404, status == 410:
 		return delivery.Outcome{Verdict: delivery.Refused}
 	case status == 408, status == 425:
 		return delivery.Outcome{Verdict: delivery.Transient}
@@ -46,7 +47,7 @@ func expected(status int) delivery.Outcome {
 
 func TestJudge_everyStatus(t *testing.T) {
 	for status := 101; status <= 999; status++ {
-		got := judge(response(status), now)
+		got := judge(response(status), now, new(preset.Preset))
 		if got.Verdict == delivery.Success {
 			require.NoError(t, got.Err)
 		} else {
@@ -83,7 +84,7 @@ func TestJudge_headers(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := judge(test.response, now)
+			got := judge(test.response, now, new(preset.Preset))
 			if got.Err != nil {
 				assert.NotContains(t, got.Err.Error(), "s3cr3t")
 			}
@@ -100,7 +101,7 @@ func TestJudge_errors(t *testing.T) {
 		499: "the upstream answered 499",
 		999: "the upstream answered 999",
 	} {
-		assert.EqualError(t, judge(response(status), now).Err, want)
+		assert.EqualError(t, judge(response(status), now, new(preset.Preset)).Err, want)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"time"
 	"unicode"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 // ticket has the fields of the ticket document that this program needs.
@@ -38,6 +41,9 @@ type answer struct {
 type receiver struct {
 	base  string // of the tickets' addresses
 	token string // that every request must carry, unless empty
+	// signature, unless nil, verifies every request: that it comes from
+	// kindly_webhook, in the last five minutes, as it was sent.
+	signature *standardwebhooks.Webhook
 
 	mu    sync.Mutex
 	ids   map[string]int // by Idempotency-Key
@@ -56,6 +62,11 @@ func main() {
 		token: os.Getenv("HELPDESK_TOKEN"),
 		ids:   make(map[string]int),
 	}
+	if secret := os.Getenv("HELPDESK_SIGNATURE"); secret != "" {
+		if r.signature, err = standardwebhooks.NewWebhook(secret); err != nil {
+			log.Fatal("HELPDESK_SIGNATURE is not whsec_ and base64")
+		}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /tickets", r.take)
 	server := &http.Server{Handler: mux, ReadTimeout: 30 * time.Second}
@@ -69,13 +80,20 @@ func (r *receiver) take(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "wrong token", http.StatusUnauthorized) // pauses the upstream
 		return
 	}
-	var t ticket
-	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 64<<20)).Decode(&t)
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, 64<<20))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		http.Error(w, "too large", http.StatusRequestEntityTooLarge) // never again
 		return
 	}
 	if err != nil {
+		return // whoever sent it has gone
+	}
+	if r.signature != nil && r.signature.Verify(body, req.Header) != nil {
+		http.Error(w, "wrong signature", http.StatusUnauthorized) // pauses the upstream
+		return
+	}
+	var t ticket
+	if err := json.Unmarshal(body, &t); err != nil {
 		http.Error(w, "not a ticket", http.StatusBadRequest) // never again
 		return
 	}

@@ -8,6 +8,8 @@
 // same, no form contains markup that the message did not mean, and no message
 // can make the reader recurse.
 //
+// Jira's document format is a fourth form, which only few tickets need (adf.go).
+//
 // What makes up a transcript (who wrote, when, in which order) and what a
 // help desk's API wants to be sent does not belong here.
 //

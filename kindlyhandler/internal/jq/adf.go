@@ -1,0 +1,117 @@
+package jq
+
+import (
+	"unicode/utf8"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/richtext"
+)
+
+// truncateADF cuts a document in Atlassian's format that has more than n
+// characters as JSON, the note included: its last blocks, and the end of the
+// last one that stays.
+func truncateADF(v any, args []any) any {
+	n, err := limit("truncate_adf", args[0])
+	if err != nil {
+		return err
+	}
+	doc, ok := v.(map[string]any)
+	_, isList := doc["content"].([]any)
+	if !ok || !isList {
+		return &limitError{"it failed: truncate_adf needs what adf makes: write `adf | truncate_adf(30000)`"}
+	}
+	return cutADF(doc, n)
+}
+
+// ADF returns HTML or plain text as a document in Atlassian's format that has at
+// most n characters as JSON.
+func ADF(s string, n int) map[string]any {
+	doc := map[string]any{"type": "doc", "version": 1, "content": richtext.ADF(s)}
+	if adfExpansion*len(s)+adfFrame <= n {
+		return doc
+	}
+	return cutADF(doc, n)
+}
+
+// A document in Atlassian's format is at most adfExpansion times as long as its
+// HTML, and adfFrame: what is worst are list items of one letter.
+const (
+	adfExpansion = 24
+	adfFrame     = 160
+)
+
+func cutADF(doc map[string]any, n int) map[string]any {
+	if adfLength(doc) <= n {
+		return doc
+	}
+	blocks := doc["content"].([]any)
+	tail := map[string]any{"type": "paragraph", "content": []any{map[string]any{"type": "text", "text": note}}}
+	kept := map[string]any{"type": "doc", "version": 1}
+	kept["content"] = append(cutBlocks(blocks, n-adfLength(with(kept, []any{tail}))), tail)
+	return kept
+}
+
+func adfLength(v any) int {
+	encoded, _ := gojq.Marshal(v)
+	return unit{}.length(string(encoded))
+}
+
+// with returns a node with other content.
+func with(node map[string]any, content []any) map[string]any {
+	changed := make(map[string]any, len(node)+1)
+	for key, value := range node {
+		changed[key] = value
+	}
+	changed["content"] = content
+	return changed
+}
+
+// cutBlocks returns as many of the nodes as fit into room, with their commas,
+// and the start of the next one.
+func cutBlocks(nodes []any, room int) []any {
+	kept := []any{}
+	for _, node := range nodes {
+		size := adfLength(node) + 1
+		if size > room {
+			if cut := cutNode(node.(map[string]any), room-1); cut != nil {
+				kept = append(kept, cut)
+			}
+			return kept
+		}
+		kept = append(kept, node)
+		room -= size
+	}
+	return kept
+}
+
+// cutNode returns the start of a node that fits into room, nil if none does.
+func cutNode(node map[string]any, room int) map[string]any {
+	if text, ok := node["text"].(string); ok {
+		changed := with(node, nil)
+		delete(changed, "content")
+		changed["text"] = ""
+		room -= adfLength(changed)
+		end := 0
+		for i, r := range text {
+			if room -= adfLength(string(r)) - len(`""`); room < 0 { // escaped, it can be six
+				break
+			}
+			end = i + utf8.RuneLen(r)
+		}
+		changed["text"] = text[:end]
+		if changed["text"] == "" {
+			return nil
+		}
+		return changed
+	}
+	content, ok := node["content"].([]any)
+	if !ok {
+		return nil
+	}
+	kept := cutBlocks(content, room-adfLength(with(node, []any{})))
+	if len(kept) == 0 {
+		return nil
+	}
+	return with(node, kept)
+}

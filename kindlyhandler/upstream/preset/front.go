@@ -1,0 +1,35 @@
+package preset
+
+// Front: https://dev.frontapp.com/reference/import-inbox-message
+//
+// The ticket is a message that came in. Its import is only accepted (202) and
+// happens later. Unsure: what a sender without an e-mail address may be.
+var front = &Preset{
+	Name: "front", System: "Front", URL: "https://api2.frontapp.com", Example: "https://api2.frontapp.com",
+	Path: "/inboxes/{inbox_id}/imported_messages",
+	Auth: []Auth{{Options: []string{"api_token"}, Field: "Authorization", Value: "Bearer {api_token}"}},
+	Options: []Option{
+		{Name: "api_token", Value: "<token>", Help: "of Settings › Developers"},
+		{Name: "inbox_id", Value: "<id>", Help: "of the inbox, such as inb_123", Required: true},
+		{Name: "to", Value: "<address>", Help: "of the inbox", Required: true},
+	},
+	Format: HTML,
+	Body: `{
+		sender: ({
+			handle: (.customer.email // .customer.phone // .chat.id),
+			name: .customer.name
+		} | without_nulls),
+		to: [$to],
+		subject,
+		body: ticket_html(500000),
+		body_format: "html",
+		external_id: .id,
+		created_at: (.received_at | sub("\\.[0-9]+"; "") | fromdateiso8601),
+		type: "email",
+		metadata: {thread_ref: .chat.id, is_inbound: true, should_skip_rules: false}
+	}`,
+	Success:   "202",
+	TicketID:  ".body.message_uid",
+	TicketURL: "null",
+	Repeat:    "external_id, the delivery's id",
+}

@@ -1,0 +1,231 @@
+package upstream
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
+)
+
+// reply is what a system answers, after its vendor's documentation, shortened.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// expectation is what has to be made of it. BASE in a link is the address of
+// the system.
+type expectation struct {
+	verdict delivery.Verdict
+	ticket  delivery.Ticket
+	wait    time.Duration
+	hold    bool
+}
+
+var (
+	delivered = func(id, url string) expectation {
+		return expectation{verdict: delivery.Success, ticket: delivery.Ticket{ID: id, URL: url}}
+	}
+	permanent     = expectation{verdict: delivery.Permanent}
+	misconfigured = expectation{verdict: delivery.Misconfigured}
+	refused       = expectation{verdict: delivery.Refused}
+	held          = func(wait time.Duration) expectation {
+		return expectation{verdict: delivery.Transient, hold: true, wait: wait}
+	}
+)
+
+const date = "Sun, 22 Nov 2026 14:28:00 GMT"
+
+func fields(pairs ...string) http.Header {
+	header := http.Header{"Date": {date}}
+	for i := 0; i < len(pairs); i += 2 {
+		header.Set(pairs[i], pairs[i+1])
+	}
+	return header
+}
+
+type answerTest struct {
+	name  string
+	reply reply
+	want  expectation
+}
+
+var presetAnswers = map[string][]answerTest{
+	"zendesk": {
+		{"created", reply{201, fields("X-Idempotency-Lookup", "miss"), `{"ticket":{"id":35436,"url":"https://acme.zendesk.com/api/v2/tickets/35436.json","subject":"My printer is on fire!"},"audit":{"id":1}}`}, delivered("35436", "BASE/agent/tickets/35436")},
+		{"created before", reply{201, fields("X-Idempotency-Lookup", "hit"), `{"ticket":{"id":35436}}`}, delivered("35436", "BASE/agent/tickets/35436")},
+		{"rate limit", reply{429, fields("Retry-After", "93"), `{"error":"APIRateLimitExceeded","description":"Number of allowed API requests per minute exceeded"}`}, held(93 * time.Second)},
+		{"validation", reply{422, fields(), `{"details":{"base":[{"description":"Requester: Name: is too short","error":null}]},"description":"Record validation errors","error":"RecordInvalid"}`}, permanent},
+		{"credentials", reply{401, fields(), `{"error":"Couldn't authenticate you"}`}, misconfigured},
+		{"a login page", reply{200, fields(), `<html></html>`}, refused},
+	},
+	"slack": {
+		{"posted", reply{200, fields(), "ok"}, delivered("", "")},
+		{"rate limit", reply{429, fields("Retry-After", "30"), `{"ok":false,"error":"rate_limited"}`}, held(30 * time.Second)},
+		{"bad blocks", reply{400, fields(), "invalid_blocks"}, permanent},
+		{"not allowed", reply{403, fields(), "action_prohibited"}, refused},
+		{"webhook removed", reply{404, fields(), "no_service"}, refused},
+		{"channel archived", reply{410, fields(), "channel_is_archived"}, refused},
+		{"something else", reply{200, fields(), "<html>"}, refused},
+	},
+	"jira": {
+		{"created", reply{201, fields(), `{"id":"10000","key":"ED-24","self":"https://your-domain.atlassian.net/rest/api/3/issue/10000"}`}, delivered("ED-24", "BASE/browse/ED-24")},
+		{"rate limit", reply{429, fields("Retry-After", "8", "X-RateLimit-Reset", "2026-11-22T15:00Z"), ``}, held(8 * time.Second)},
+		{"rate limit until", reply{429, fields("X-RateLimit-Reset", "2026-11-22T14:30Z"), ``}, held(2 * time.Minute)},
+		{"validation", reply{400, fields(), `{"errorMessages":["Field 'priority' is required"],"errors":{}}`}, permanent},
+		{"credentials", reply{401, fields(), `{"errorMessages":["Authentication credentials are incorrect or missing."],"errors":{}}`}, misconfigured},
+		{"no permission", reply{403, fields(), `{}`}, refused},
+	},
+	"jira_service_management": {
+		{"created", reply{201, fields(), `{"issueId":"107001","issueKey":"HELPDESK-1","_links":{"web":"https://acme.atlassian.net/servicedesk/customer/portal/10/HELPDESK-1"}}`}, delivered("HELPDESK-1", "https://acme.atlassian.net/servicedesk/customer/portal/10/HELPDESK-1")},
+		{"rate limit", reply{429, fields("Retry-After", "8"), ``}, held(8 * time.Second)},
+		{"validation", reply{400, fields(), `{"errorMessage":"Your request could not be created. Please check the fields have been filled in correctly."}`}, permanent},
+		{"credentials", reply{401, fields(), ``}, misconfigured},
+	},
+	"github": {
+		{"created", reply{201, fields(), `{"id":1,"number":1347,"url":"https://api.github.com/repos/octocat/Hello-World/issues/1347","html_url":"https://github.com/octocat/Hello-World/issues/1347"}`}, delivered("1347", "https://github.com/octocat/Hello-World/issues/1347")},
+		{"primary limit", reply{403, fields("X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1795357980"), `{"message":"API rate limit exceeded for user ID 1."}`}, held(5 * time.Minute)},
+		{"secondary limit", reply{403, fields("Retry-After", "60", "X-RateLimit-Remaining", "4000", "X-RateLimit-Reset", "1795357980"), `{"message":"You have exceeded a secondary rate limit."}`}, held(time.Minute)},
+		{"secondary limit, no header", reply{403, fields("X-RateLimit-Remaining", "4000", "X-RateLimit-Reset", "1795357980"), `{"message":"You have exceeded a secondary rate limit."}`}, held(time.Minute)},
+		{"limit by 429", reply{429, fields("X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1795357980"), ``}, held(5 * time.Minute)},
+		{"no permission", reply{403, fields("X-RateLimit-Remaining", "4000"), `{"message":"Resource not accessible by personal access token"}`}, refused},
+		{"validation", reply{422, fields(), `{"message":"Validation Failed","errors":[{"resource":"Issue","code":"missing_field","field":"title"}]}`}, permanent},
+		{"credentials", reply{401, fields(), `{"message":"Bad credentials"}`}, misconfigured},
+		{"issues are off", reply{410, fields(), `{"message":"Issues are disabled for this repo"}`}, refused},
+	},
+	"request_tracker": {
+		{"created", reply{201, fields("Location", "https://rt.example.com/REST/2.0/ticket/1"), `{"_url":"https://rt.example.com/REST/2.0/ticket/1","id":"1","type":"ticket"}`}, delivered("1", "BASE/Ticket/Display.html?id=1")},
+		{"validation", reply{400, fields(), `{"message":"Could not create ticket. Queue not set"}`}, permanent},
+		{"credentials", reply{401, fields(), `{"message":"Unauthorized"}`}, misconfigured},
+		{"no permission, no queue", reply{403, fields(), `{"message":"Forbidden"}`}, refused},
+	},
+	"freshdesk": {
+		{"created", reply{201, fields("Location", "https://acme.freshdesk.com/api/v2/tickets/141"), `{"id":141,"subject":"Support Needed...","status":2}`}, delivered("141", "BASE/a/tickets/141")},
+		{"rate limit", reply{429, fields("Retry-After", "80"), `{"message":"You have exceeded the limit of requests per hour"}`}, held(80 * time.Second)},
+		{"validation", reply{400, fields(), `{"description":"Validation failed","errors":[{"field":"email","message":"It should be a valid email address.","code":"invalid_value"}]}`}, permanent},
+		{"credentials", reply{401, fields(), `{"code":"invalid_credentials","message":"You have to be logged in to perform this action."}`}, misconfigured},
+	},
+	"zammad": {
+		{"created", reply{201, fields(), `{"id":3,"group_id":1,"number":"22003","title":"Help me!"}`}, delivered("22003", "BASE/#ticket/zoom/3")},
+		{"validation", reply{422, fields(), `{"error":"Group can't be blank","error_human":"Group can't be blank"}`}, permanent},
+		{"credentials", reply{401, fields(), `{"error":"Invalid token!"}`}, misconfigured},
+		{"no permission", reply{403, fields(), `{"error":"Not authorized"}`}, refused},
+	},
+	"redmine": {
+		{"created", reply{201, fields("Location", "https://redmine.example.com/issues/94"), `{"issue":{"id":94,"project":{"id":1}}}`}, delivered("94", "BASE/issues/94")},
+		{"validation", reply{422, fields(), `{"errors":["Subject cannot be blank"]}`}, permanent},
+		{"credentials", reply{401, fields(), ``}, misconfigured},
+		{"no permission", reply{403, fields(), ``}, refused},
+		{"no project", reply{404, fields(), ``}, refused},
+	},
+	"gitlab": {
+		{"created", reply{201, fields(), `{"id":84,"iid":14,"project_id":4,"web_url":"http://gitlab.example.com/my-group/my-project/issues/14"}`}, delivered("14", "http://gitlab.example.com/my-group/my-project/issues/14")},
+		{"rate limit", reply{429, fields("Retry-After", "30", "RateLimit-Reset", "1795357980"), `{"message":{"error":"This endpoint has been requested too many times. Try again later."}}`}, held(30 * time.Second)},
+		{"rate limit until", reply{429, fields("RateLimit-Reset", "1795357980"), `Retry later`}, held(5 * time.Minute)},
+		{"validation", reply{400, fields(), `{"message":{"title":["can't be blank"]}}`}, permanent},
+		{"credentials", reply{401, fields(), `{"message":"401 Unauthorized"}`}, misconfigured},
+		{"no project", reply{404, fields(), `{"message":"404 Project Not Found"}`}, refused},
+	},
+}
+
+var morePresetAnswers = map[string][]answerTest{
+	"dixa": {
+		{"created", reply{200, fields(), `{"data":{"id":1234}}`}, delivered("1234", "")},
+		{"rate limit", reply{429, fields(), `{"message":"Too many requests"}`}, held(time.Second)},
+		{"validation", reply{400, fields(), `{"message":"Invalid value for: body"}`}, permanent},
+		{"credentials", reply{401, fields(), ``}, misconfigured},
+	},
+	"dynamics_365": {
+		{"created", reply{201, fields("OData-EntityId", "https://acme.crm.dynamics.com/api/data/v9.2/incidents(0198f3c2-0000-7000-8000-000000000000)"), `{"incidentid":"0198f3c2-0000-7000-8000-000000000000","ticketnumber":"CAS-01001-A1B2C3"}`}, delivered("CAS-01001-A1B2C3", "BASE/main.aspx?etn=incident&pagetype=entityrecord&id=0198f3c2-0000-7000-8000-000000000000")},
+		{"created, no content", reply{204, fields("OData-EntityId", "https://acme.crm.dynamics.com/api/data/v9.2/incidents(0198f3c2-0000-7000-8000-000000000000)"), ``}, delivered("", "BASE/main.aspx?etn=incident&pagetype=entityrecord&id=0198f3c2-0000-7000-8000-000000000000")},
+		{"created before", reply{412, fields(), `{"error":{"code":"0x80040237","message":"A record with matching key values already exists."}}`}, delivered("", "")},
+		{"rate limit", reply{429, fields("Retry-After", "35"), `{"error":{"code":"0x80072322"}}`}, held(35 * time.Second)},
+		{"validation", reply{400, fields(), `{"error":{"code":"0x80040203","message":"Invalid argument"}}`}, permanent},
+		{"credentials", reply{401, fields(), ``}, misconfigured},
+	},
+	"front": {
+		{"accepted", reply{202, fields(), `{"status":"accepted","message_uid":"1eb2dec4dd8d9f27e1ae1c4c61d93ee3"}`}, delivered("1eb2dec4dd8d9f27e1ae1c4c61d93ee3", "")},
+		{"rate limit", reply{429, fields("Retry-After", "22"), `{"_error":{"status":429,"title":"Too many requests"}}`}, held(22 * time.Second)},
+		{"validation", reply{400, fields(), `{"_error":{"status":400,"title":"Bad request"}}`}, permanent},
+		{"credentials", reply{401, fields(), `{"_error":{"status":401,"title":"Unauthenticated"}}`}, misconfigured},
+	},
+	"help_scout": {
+		{"created", reply{201, fields("Resource-ID", "123", "Location", "https://api.helpscout.net/v2/conversations/123"), ``}, delivered("123", "https://secure.helpscout.net/conversation/123")},
+		{"rate limit", reply{429, fields("X-RateLimit-Retry-After", "10"), ``}, held(10 * time.Second)},
+		{"validation", reply{400, fields(), `{"logRef":"x","message":"Bad request","_embedded":{"errors":[{"path":"subject","message":"may not be empty"}]}}`}, permanent},
+		{"credentials", reply{401, fields(), `{"error":"invalid_token"}`}, misconfigured},
+	},
+	"hubspot": {
+		{"created", reply{201, fields(), `{"id":"512","properties":{"subject":"x"}}`}, delivered("512", "https://app.hubspot.com/contacts/99/ticket/512")},
+		{"rate limit", reply{429, fields(), `{"status":"error","message":"You have reached your ten_secondly_rolling limit.","policyName":"TEN_SECONDLY_ROLLING"}`}, held(10 * time.Second)},
+		{"validation", reply{400, fields(), `{"status":"error","category":"VALIDATION_ERROR"}`}, permanent},
+		{"credentials", reply{401, fields(), `{"status":"error","category":"INVALID_AUTHENTICATION"}`}, misconfigured},
+	},
+	"intercom": {
+		{"created", reply{200, fields(), `{"type":"ticket","id":"489","ticket_id":"53"}`}, delivered("53", "")},
+		{"rate limit", reply{429, fields("X-RateLimit-Reset", "1795357980"), `{"type":"error.list","errors":[{"code":"rate_limit_exceeded"}]}`}, held(5 * time.Minute)},
+		{"validation", reply{400, fields(), `{"type":"error.list","errors":[{"code":"parameter_invalid"}]}`}, permanent},
+		{"credentials", reply{401, fields(), `{"type":"error.list","errors":[{"code":"unauthorized"}]}`}, misconfigured},
+		{"something else", reply{200, fields(), `{"type":"error.list"}`}, refused},
+	},
+	"linear": {
+		{"created", reply{200, fields(), `{"data":{"issueCreate":{"success":true,"issue":{"identifier":"SUP-12","url":"https://linear.app/acme/issue/SUP-12"}}}}`}, delivered("SUP-12", "https://linear.app/acme/issue/SUP-12")},
+		{"error in a success", reply{200, fields(), `{"errors":[{"message":"Entity not found: Team","extensions":{"code":"INPUT_ERROR"}}]}`}, refused},
+		{"rate limit", reply{400, fields("X-RateLimit-Requests-Remaining", "0", "X-RateLimit-Requests-Reset", "1795357980000"), `{"errors":[{"message":"Rate limit exceeded","extensions":{"code":"RATELIMITED"}}]}`}, held(5 * time.Minute)},
+		{"rate limit by complexity", reply{400, fields("X-RateLimit-Requests-Remaining", "5", "X-RateLimit-Requests-Reset", "1795357980000"), `{"errors":[{"extensions":{"code":"RATELIMITED"}}]}`}, held(time.Minute)},
+		{"validation", reply{400, fields(), `{"errors":[{"extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}`}, permanent},
+		{"credentials", reply{401, fields(), `{"errors":[{"extensions":{"code":"AUTHENTICATION_ERROR"}}]}`}, misconfigured},
+	},
+	"salesforce": {
+		{"created", reply{201, fields(), `{"id":"5003000000D8cuIQAB","errors":[],"success":true,"created":true}`}, delivered("5003000000D8cuIQAB", "BASE/lightning/r/Case/5003000000D8cuIQAB/view")},
+		{"created before", reply{204, fields(), ``}, delivered("", "")},
+		{"limit", reply{403, fields(), `[{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]`}, held(15 * time.Minute)},
+		{"no permission", reply{403, fields(), `[{"errorCode":"INSUFFICIENT_ACCESS"}]`}, refused},
+		{"validation", reply{400, fields(), `[{"message":"Required fields are missing: [X__c]","errorCode":"REQUIRED_FIELD_MISSING"}]`}, permanent},
+		{"credentials", reply{401, fields(), `[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]`}, misconfigured},
+	},
+	"servicenow": {
+		{"created", reply{201, fields("Location", "https://acme.service-now.com/api/now/table/incident/c537bae64f411200adf9f8e18110c76e"), `{"result":{"number":"INC0010002","sys_id":"c537bae64f411200adf9f8e18110c76e"}}`}, delivered("INC0010002", "BASE/nav_to.do?uri=incident.do%3Fsys_id%3Dc537bae64f411200adf9f8e18110c76e")},
+		{"rate limit", reply{429, fields("Retry-After", "3600"), `{"error":{"message":"Rate limit exceeded"}}`}, held(time.Hour)},
+		{"validation", reply{400, fields(), `{"error":{"message":"Invalid"},"status":"failure"}`}, permanent},
+		{"credentials", reply{401, fields(), `{"error":{"message":"User Not Authenticated"},"status":"failure"}`}, misconfigured},
+	},
+}
+
+func init() { maps.Copy(presetAnswers, morePresetAnswers) }
+
+func TestPreset_answers(t *testing.T) {
+	for _, p := range preset.All() {
+		tests := presetAnswers[p.Name]
+		assert.GreaterOrEqual(t, len(tests), 3, p.Name)
+		for _, test := range tests {
+			t.Run(p.Name+"/"+test.name, func(t *testing.T) {
+				server := listen(t, func(w http.ResponseWriter, _ *http.Request) {
+					for name, values := range test.reply.header {
+						w.Header()[name] = values
+					}
+					w.WriteHeader(test.reply.status)
+					_, _ = io.WriteString(w, test.reply.body)
+				})
+				o := send(t, newUpstream(t, presetOptions(t, p.Name, server.URL)), nil)
+				want := test.want
+				if len(want.ticket.URL) > 4 && want.ticket.URL[:4] == "BASE" {
+					want.ticket.URL = server.URL + want.ticket.URL[4:]
+				}
+				assert.Equal(t, want, expectation{o.Verdict, o.Ticket, o.RetryAfter, o.HoldLane})
+				if o.Verdict == delivery.Success {
+					assert.NoError(t, o.Err)
+				} else {
+					assert.Error(t, o.Err)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package upstream
+
+import (
+	"strings"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/jq"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/richtext"
+)
+
+// library has what bodies can use in addition: the whole ticket as one text. It
+// begins with facts, among them the delivery's id, by which a ticket that came
+// twice can be found.
+var library = jq.NewLibrary(map[string]jq.Limited{
+	"ticket_html": func(ticket map[string]any, n int, bytes bool) any {
+		return jq.TruncateHTML(ticketHTML(ticket), n, bytes)
+	},
+	"ticket_markdown": func(ticket map[string]any, n int, bytes bool) any {
+		return jq.Truncate(factsOf(ticket).markdown()+"\n\n"+said(ticket).Markdown, n, bytes)
+	},
+	"ticket_text": func(ticket map[string]any, n int, bytes bool) any {
+		return jq.Truncate(factsOf(ticket).text()+"\n\n"+said(ticket).Text, n, bytes)
+	},
+	"ticket_adf": func(ticket map[string]any, n int, _ bool) any {
+		return jq.ADF(jq.TruncateHTML(ticketHTML(ticket), n, false), n)
+	},
+	"ticket_facts": func(ticket map[string]any, n int, bytes bool) any {
+		return jq.Truncate(factsOf(ticket).text(), n, bytes)
+	},
+	"ticket_said": func(ticket map[string]any, n int, bytes bool) any { return jq.Truncate(said(ticket).Text, n, bytes) },
+})
+
+func ticketHTML(ticket map[string]any) string {
+	return factsOf(ticket).html() + "\n" + said(ticket).HTML
+}
+
+// said returns the transcript or, where it is missing, what the user wrote.
+func said(ticket map[string]any) richtext.Rendered {
+	if t, ok := ticket["transcript"].(map[string]any); ok {
+		return richtext.Rendered{Text: field(t, "text"), Markdown: field(t, "markdown"), HTML: field(t, "html")}
+	}
+	r := richtext.Render(field(ticket, "message"))
+	r.HTML = "<blockquote>" + r.HTML + "</blockquote>"
+	return r
+}
+
+// field returns a text of an object, empty if it has none.
+func field(object any, names ...string) string {
+	for _, name := range names {
+		fields, _ := object.(map[string]any)
+		object = fields[name]
+	}
+	s, _ := object.(string)
+	return s
+}
+
+// fact is something about a chat, on a line of its own.
+type fact struct {
+	label, value string
+	isLink       bool
+}
+
+type facts []fact
+
+func factsOf(ticket map[string]any) facts {
+	customer, _ := ticket["customer"].(map[string]any)
+	var who []string
+	for _, name := range []string{"name", "email", "phone"} {
+		if value := richtext.Line(field(customer, name)); value != "" {
+			who = append(who, value)
+		}
+	}
+	name := strings.Join(who, ", ")
+	if name != "" && customer["verified"] == true {
+		name += " (verified)"
+	}
+	var all facts
+	for _, f := range []fact{
+		{"Customer", name, false},
+		{"Chat", field(ticket, "chat", "url"), true},
+		{"Page", field(ticket, "chat", "page"), true},
+		{"Status in Kindly", field(ticket, "kindly_ticket", "status"), false},
+		{"No transcript", field(ticket, "transcript_error"), false},
+		{"Delivery", field(ticket, "id"), false},
+	} {
+		if f.value = richtext.Line(f.value); f.value != "" {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func (all facts) join(separator string, line func(f fact) string) string {
+	lines := make([]string, len(all))
+	for i, f := range all {
+		lines[i] = line(f)
+	}
+	return strings.Join(lines, separator)
+}
+
+func (all facts) text() string {
+	return all.join("\n", func(f fact) string { return f.label + ": " + f.value })
+}
+
+func (all facts) markdown() string {
+	return all.join("\\\n", func(f fact) string {
+		if f.isLink && strings.Trim(f.value, plainURL) == "" {
+			return "**" + f.label + ":** [" + richtext.EscapeMarkdown(f.value) + "](" + f.value + ")"
+		}
+		return "**" + f.label + ":** " + richtext.EscapeMarkdown(f.value)
+	})
+}
+
+func (all facts) html() string {
+	return "<p>" + all.join("<br>", func(f fact) string {
+		escaped := richtext.EscapeHTML(f.value)
+		if f.isLink {
+			escaped = `<a href="` + escaped + `" rel="nofollow noopener noreferrer">` + escaped + "</a>"
+		}
+		return "<b>" + f.label + ":</b> " + escaped
+	}) + "</p>"
+}
+
+// plainURL are the characters of an address that mean nothing to Markdown, also
+// in the address of a link.
+const plainURL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/?#@!$'+,;=%&"
