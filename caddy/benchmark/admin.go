@@ -54,6 +54,14 @@ type upstream struct {
 	Deliveries *counts `json:"deliveries"`
 }
 
+// counts are its deliveries, none if it is not known.
+func (u upstream) counts() counts {
+	if u.Deliveries == nil {
+		return counts{}
+	}
+	return *u.Deliveries
+}
+
 // counts are numbers of deliveries by state.
 type counts struct {
 	Pending   int `json:"pending"`

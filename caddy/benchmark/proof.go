@@ -72,9 +72,9 @@ func (i *instance) checkWaiting(ctx context.Context, t *target) error {
 		return err
 	}
 	u := upstreams[t.name]
-	if want := (counts{Pending: t.answered}); u.Condition != breakerOpen || *u.Deliveries != want {
+	if want := (counts{Pending: t.answered}); u.Condition != breakerOpen || u.counts() != want {
 		return fmt.Errorf("%d webhooks were answered, so as many must wait for a help desk that is known to be down, but its state is %q with %+v deliveries",
-			t.answered, u.Condition, *u.Deliveries)
+			t.answered, u.Condition, u.counts())
 	}
 	return t.repeat(sameAnswer)
 }
@@ -131,7 +131,7 @@ func (i *instance) checkHistory(ctx context.Context) error {
 		if !t.deliveries {
 			continue
 		}
-		if got, want := *upstreams[t.name].Deliveries, (counts{Delivered: t.answered}); got != want {
+		if got, want := upstreams[t.name].counts(), (counts{Delivered: t.answered}); got != want {
 			return fmt.Errorf("%s: %d webhooks were answered, so as many must be delivered, but after the restart these are known: %+v", t.name, t.answered, got)
 		}
 		if got := len(tickets[t.name]); got != t.answered {

@@ -71,6 +71,7 @@ func TestDamage(t *testing.T) {
 		{"no damage", func(f []byte) []byte { return f }, 1, deliveries},
 		{"a flipped bit", func(f []byte) []byte { f[somewhere()] ^= 1 << random.IntN(8); return f }, 25, deliveries - 30},
 		{"a zeroed page", func(f []byte) []byte { clear(f[random.IntN(pages)*4096:][:4096]); return f }, 25, deliveries - 40},
+		{"a page's elements zeroed", func(f []byte) []byte { clear(f[random.IntN(pages)*4096+16:][:2048]); return f }, 25, deliveries - 40},
 		{"zeroes somewhere", func(f []byte) []byte { i := somewhere(); clear(f[i:min(i+20_000, len(f))]); return f }, 10, deliveries - 250},
 		{"both meta pages zeroed", func(f []byte) []byte { clear(f[:8192]); return f }, 1, deliveries},
 		{"one meta page zeroed", func(f []byte) []byte { clear(f[random.IntN(2)*4096:][:4096]); return f }, 4, deliveries - 1},
@@ -105,7 +106,7 @@ func TestDamage(t *testing.T) {
 				assert.GreaterOrEqual(t, left, test.keeps, "round %d; %v", round, messages(logs))
 				counts, err := s.Count(t.Context())
 				require.NoError(t, err)
-				claimable := 0
+				claimable, empty := 0, 0
 				for {
 					got, _, err := s.Claim(t.Context(), lane, time.Now().Add(time.Hour), 1000)
 					require.NoError(t, err)
@@ -113,6 +114,11 @@ func TestDamage(t *testing.T) {
 						break
 					}
 					claimable += len(got)
+					for _, d := range got {
+						if len(d.Body) == 0 {
+							empty++
+						}
+					}
 				}
 				assert.Equal(t, counts[lane].Pending, claimable, "all that is pending can be claimed; round %d; %v", round, messages(logs))
 

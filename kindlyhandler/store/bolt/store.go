@@ -386,7 +386,11 @@ func readContent(tx *bbolt.Tx, d *delivery.Delivery) (err error) {
 	if b == nil {
 		return nil
 	}
-	if value := b.Get(contentKey(d.ID, kindBody)); value != nil {
+	value := b.Get(contentKey(d.ID, kindBody))
+	if value == nil && d.State != delivery.Delivered { // which all others have
+		return fmt.Errorf("%w: a webhook is not there", errDamaged)
+	}
+	if value != nil {
 		if d.Body, err = decodeBody(d.ID, value, nil); err != nil {
 			return err
 		}
