@@ -121,7 +121,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 	if err != nil {
 		return nil, false, refuse(http.StatusBadRequest, reasonEncoding, err)
 	}
-	why := ""
+	var why string
 	switch {
 	case !h.events.match(e.name):
 		why = "events"

@@ -57,7 +57,7 @@ func hostileChats(t *testing.T) map[string]*transcript {
 		"HTML":          chat(`<script>alert(1)</script><img src=x onerror=alert(1)><a href="javascript:alert(1)">x</a><iframe>`, `</pre></blockquote><b>unclosed`, `<!-- `, `"><svg onload=alert(1)>`),
 		"mark-up":       chat("<!channel> @here <@U123>", "```\n/close\n![x](https://evil.example/x.png)", "{{include(secret)}} !https://evil.example/x.png! h1. x", "</pre>\n!https://evil.example/x.png!", "${7*7} {{7*7}} <%= 7 %>", `\u0000 \" \\ {"type":"doc"}`),
 		"emoji":         chat(strings.Repeat("👩‍👩‍👧‍👦👍🏽", 60_000)),
-		"right to left": chat(strings.Repeat("שלום ‮evil⁦ עולם ", 5_000), "\u202e\u2066\u200f"),
+		"right to left": chat(strings.Repeat("שלום \u202eevil\u2066 עולם ", 5_000), "\u202e\u2066\u200f"),
 		"controls":      chat("a\x00b\x1b[31mc\x07\u0085d\u2028e\u2029f\ufeff\ufffd", strings.Repeat("\x01", 5000), "\xff\xfe"),
 		"one megabyte":  chat(strings.Repeat("word ", mega/5)),
 		"one line":      chat(strings.Repeat("x", mega)),

@@ -208,9 +208,7 @@ func TestPreset_answers(t *testing.T) {
 		for _, test := range tests {
 			t.Run(p.Name+"/"+test.name, func(t *testing.T) {
 				server := listen(t, func(w http.ResponseWriter, _ *http.Request) {
-					for name, values := range test.reply.header {
-						w.Header()[name] = values
-					}
+					maps.Copy(w.Header(), test.reply.header)
 					w.WriteHeader(test.reply.status)
 					_, _ = io.WriteString(w, test.reply.body)
 				})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -133,10 +134,7 @@ func TestPreset_isComplete(t *testing.T) {
 func TestNew_presetErrors(t *testing.T) {
 	with := func(name string, changes map[string]any) Options {
 		o := presetOptions(t, name, "https://desk.example")
-		changed := make(map[string]any)
-		for key, value := range o.PresetOptions {
-			changed[key] = value
-		}
+		changed := maps.Clone(o.PresetOptions)
 		for key, value := range changes {
 			changed[key] = value
 		}

@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"maps"
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
@@ -60,9 +61,7 @@ func adfLength(v any) int {
 // with returns a node with other content.
 func with(node map[string]any, content []any) map[string]any {
 	changed := make(map[string]any, len(node)+1)
-	for key, value := range node {
-		changed[key] = value
-	}
+	maps.Copy(changed, node)
 	changed["content"] = content
 	return changed
 }

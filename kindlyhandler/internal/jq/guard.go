@@ -117,8 +117,8 @@ func visit(v reflect.Value, f func(node any)) {
 			visit(v.Index(i), f)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			visit(v.Field(i), f)
+		for _, field := range v.Fields() {
+			visit(field, f)
 		}
 	default: // names, numbers
 	}

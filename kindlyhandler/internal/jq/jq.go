@@ -36,7 +36,7 @@ type Limited func(input map[string]any, n int, bytes bool) any
 
 // NewLibrary returns a library of functions with their names.
 func NewLibrary(functions map[string]Limited) Library {
-	var l Library
+	l := make(Library, 0, len(functions))
 	for name, f := range functions {
 		l = append(l, limitFunction(name, func(v any, n int, u unit) any {
 			object, ok := v.(map[string]any)

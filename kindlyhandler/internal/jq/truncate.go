@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -97,8 +98,8 @@ type htmlCutter struct {
 func (c *htmlCutter) cut(tokens *html.Tokenizer) {
 	for c.copy(tokens.Next(), tokens) {
 	}
-	for i := len(c.open) - 1; i >= 0; i-- {
-		c.out.WriteString(c.open[i])
+	for _, end := range slices.Backward(c.open) {
+		c.out.WriteString(end)
 	}
 }
 

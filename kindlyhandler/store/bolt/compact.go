@@ -100,7 +100,7 @@ func (c *compaction) abandon() {
 		return
 	}
 	if c.flushing != nil {
-		<-c.flushing
+		_ = <-c.flushing
 	}
 	_ = closeDB(c.db)
 	_ = os.Remove(c.path)

@@ -68,7 +68,6 @@ type known struct {
 type machine struct {
 	t     *rapid.T
 	dir   string
-	files int
 	store *bolt.Store
 	mu    sync.Mutex
 	now   time.Time

@@ -3,6 +3,7 @@ package bolt
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,7 +88,7 @@ func (s *Store) startAnew() (name string, err error) {
 	_, missing := os.Lstat(s.path)
 	if missing == nil {
 		name = freeName(s.path, s.now())
-		all = append(all[:len(all):len(all)], name)
+		all = append(slices.Clip(all), name)
 	}
 	fresh := freshPath(s.path)
 	if err := s.makeFresh(fresh, all); err != nil {

@@ -233,3 +233,21 @@ func TestOpen_lock(t *testing.T) {
 	require.Error(t, err)
 	require.DirExists(t, path+".lock")
 }
+
+// A webhook that is gone is not delivered as an empty one without a word.
+func TestDamage_lost_body(t *testing.T) {
+	s := openStore(t, filepath.Join(fastDir(t), "deliveries.db"))
+	kept, lost := webhook(), webhook()
+	for _, d := range []*delivery.Delivery{kept, lost} {
+		require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{d}))
+	}
+	require.NoError(t, s.LoseBody(t.Context(), lost.ID))
+	got, _, err := s.Claim(t.Context(), lane, time.Now().Add(time.Hour), 10)
+	require.NoError(t, err)
+	require.Len(t, got, 2)
+	require.Equal(t, kept.Body, got[0].Body)
+	require.Empty(t, got[1].Body)
+	aside := s.Status().(bolt.Status).SetAside
+	require.Len(t, aside, 1)
+	require.Equal(t, 1, aside[0].Lost)
+}

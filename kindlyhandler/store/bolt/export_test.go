@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Frozen calls f while nothing is written.
@@ -65,3 +67,11 @@ func (s *Store) SetMaxKeys(n int) { s.maxKeys = n }
 
 // Renames sets what renames a damaged file and the one in its place.
 func Renames(f func(from, to string) error) { rename = f }
+
+// LoseBody takes a webhook away as damage does.
+func (s *Store) LoseBody(ctx context.Context, id uuid.UUID) error {
+	return s.perform(ctx, operation{do: func(w *writer) error {
+		w.delete(contents, contentKey(id, kindBody))
+		return w.fault
+	}})
+}

@@ -30,7 +30,7 @@ type operation struct {
 type operationState uint8
 
 const (
-	waiting operationState = iota
+	_ operationState = iota // it waits
 	// taken: the committer is at it.
 	taken
 	// given up: the caller has gone, and was told that nothing has happened.

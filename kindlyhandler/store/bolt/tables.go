@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	"github.com/google/uuid"
 	"go.etcd.io/bbolt"
@@ -262,8 +263,8 @@ func (w *writer) write(id uuid.UUID, r *record) {
 func (w *writer) onFailure(undo func()) { w.undo = append(w.undo, undo) }
 
 func (w *writer) rollBack() {
-	for i := len(w.undo) - 1; i >= 0; i-- {
-		w.undo[i]()
+	for _, undo := range slices.Backward(w.undo) {
+		undo()
 	}
 	w.undo = nil
 }
