@@ -135,9 +135,7 @@ func TestNew_presetErrors(t *testing.T) {
 	with := func(name string, changes map[string]any) Options {
 		o := presetOptions(t, name, "https://desk.example")
 		changed := maps.Clone(o.PresetOptions)
-		for key, value := range changes {
-			changed[key] = value
-		}
+		maps.Copy(changed, changes)
 		o.PresetOptions = changed
 		return o
 	}

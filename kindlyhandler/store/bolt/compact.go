@@ -100,7 +100,7 @@ func (c *compaction) abandon() {
 		return
 	}
 	if c.flushing != nil {
-		_ = <-c.flushing
+		<-c.flushing //nolint:errcheck // the file is given up
 	}
 	_ = closeDB(c.db)
 	_ = os.Remove(c.path)
