@@ -2,10 +2,8 @@ package bolt
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,6 +65,7 @@ func (s *Store) load() error {
 				w.create(t)
 			}
 		}
+		s.reserve = reserve{there: w.bucket(reserved) != nil}
 		return w.fault
 	}); err != nil {
 		return err
@@ -78,7 +77,7 @@ func (s *Store) load() error {
 	s.index.reset()
 	s.mu.Unlock()
 	started := time.Now()
-	var all []loose
+	s.placing = placing{open: true}
 	met := make(map[uuid.UUID]bool) // of the unsaved ones
 	n := 0
 	if err := s.loadSpilled(); err != nil {
@@ -97,7 +96,7 @@ func (s *Store) load() error {
 			met[id] = true
 		}
 		if s.enter(tx, id, &r) {
-			all = append(all, loose{id: id, chat: r.order(), sequence: r.sequence})
+			s.placing.loose = append(s.placing.loose, loose{id: id, chat: r.order(), sequence: r.sequence})
 		}
 		return nil
 	}); err != nil {
@@ -110,7 +109,7 @@ func (s *Store) load() error {
 		}
 	}
 	s.mu.Unlock()
-	if err := s.placeAll(all); err != nil {
+	if err := s.placeLoose(); err != nil {
 		return err
 	}
 	s.log.Debug("store is ready", zap.String("path", s.path), zap.Int("deliveries", n), zap.Duration("took", time.Since(started)))
@@ -191,69 +190,4 @@ func (s *Store) enter(tx *bbolt.Tx, id uuid.UUID, r *record) (isLoose bool) {
 	// The index has no checksums. What it has lost is found here.
 	b := t.in(tx)
 	return b == nil || string(b.Get(key)) != string(id[:])
-}
-
-// loose is a delivery that no table leads to.
-type loose struct {
-	id             uuid.UUID
-	chat, sequence uint64
-}
-
-// placeAll gives what is loose its place: if it is pending, due, or behind
-// another one of its chat. And it sees to it that each chat goes on.
-func (s *Store) placeAll(all []loose) error {
-	slices.SortFunc(all, func(a, b loose) int { return cmp.Compare(a.sequence, b.sequence) })
-	waiting, err := s.countHeld()
-	if err != nil {
-		return err
-	}
-	behind := make(map[uint64]int) // how many of a chat there are in no table
-	for _, l := range all {
-		behind[l.chat]++
-	}
-	headed := func(chat uint64) bool { // by one that is due, or claimed
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return int(s.index.chats[chat]) > behind[chat]+waiting[chat]
-	}
-	for part := range slices.Chunk(all, chunk) {
-		if err := s.update(func(w *writer) error {
-			for _, l := range part {
-				r, ok := w.record(l.id)
-				if !ok {
-					continue
-				}
-				if r.place = placeDue; l.chat != 0 && headed(l.chat) {
-					r.place = placeHeld
-					waiting[l.chat]++
-				}
-				behind[l.chat]--
-				if t, key, ok := r.indexed(); ok {
-					w.put(t, key, l.id[:])
-				}
-				w.write(l.id, &r)
-			}
-			return w.fault
-		}); err != nil {
-			return err
-		}
-	}
-	return s.update(func(w *writer) error {
-		for chat := range waiting {
-			if !headed(chat) {
-				letNextGo(w, chat)
-			}
-		}
-		return w.fault
-	})
-}
-
-// countHeld counts, by chat, what is held back.
-func (s *Store) countHeld() (map[uint64]int, error) {
-	n := make(map[uint64]int)
-	err := s.each(held, func(_ *bbolt.Tx, key, _ []byte) error {
-		n[head(key)]++
-		return nil
-	})
-	return n, err
 }

@@ -85,8 +85,13 @@ type Store struct {
 	index index
 	ready chan struct{} // closed when the index is complete
 	round chan struct{} // closed when no transaction is under way
-	// stale, for the committer alone: the index is not that of the file.
-	stale bool
+
+	// For the committer alone. stale: the index is not that of the file. room
+	// is how many completions there may be in the next transaction.
+	stale   bool
+	room    int
+	placing placing
+	reserve reserve
 
 	damage damage
 	// unfinished, for the committer alone, are the files that were set aside
@@ -118,6 +123,7 @@ func Open(o Options) (*Store, error) {
 		index:   newIndex(),
 		ready:   make(chan struct{}),
 		stale:   true,
+		room:    maxUnsaved,
 		crowded: make(chan struct{}, 1),
 		maxKeys: DefaultMaxKeys,
 	}
