@@ -64,7 +64,7 @@ func (s *Store) commit() {
 func (s *Store) transactAll(completions, operations []*operation) (err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, errDamaged) {
-			s.giveUpReserve(len(completions) > 0)
+			s.giveUpReserve()
 		}
 	}()
 	if s.room == maxUnsaved {
@@ -75,6 +75,7 @@ func (s *Store) transactAll(completions, operations []*operation) (err error) {
 	if len(completions) > 0 {
 		err = s.transact(completions)
 		s.adapt(completions, err)
+		s.keepReserve()
 	}
 	if len(operations) > 0 {
 		failed := s.transact(operations)
@@ -243,6 +244,7 @@ func (s *Store) try(f func(w *writer) error) (w *writer, err error) {
 	defer guard(&err)
 	tx, err := begin(db, true)
 	if err != nil {
+		s.file.note(err)
 		return w, err
 	}
 	defer func() { _ = tx.Rollback() }()

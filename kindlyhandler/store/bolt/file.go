@@ -23,6 +23,9 @@ import (
 type file struct {
 	mu sync.RWMutex
 	db atomic.Pointer[bbolt.DB] // nil when it is closed
+	// unmapped: bbolt found no address space for it when it grew, and does not
+	// try again.
+	unmapped atomic.Bool
 }
 
 var errLocked = errors.New("another process has it open (a second Caddy with the same storage?): end that, or give this one a path of its own (store bolt <path>)")
@@ -142,6 +145,7 @@ func (f *file) view(read func(tx *bbolt.Tx) error) (db *bbolt.DB, err error) {
 	defer guard(&err)
 	tx, err := begin(db, false)
 	if err != nil {
+		f.note(err)
 		return db, err
 	}
 	defer func() { _ = tx.Rollback() }()
@@ -151,6 +155,13 @@ func (f *file) view(read func(tx *bbolt.Tx) error) (db *bbolt.DB, err error) {
 // current returns the database, nil if it is closed. It waits for nobody:
 // readers wait for the store's mutex, whose holders call it.
 func (f *file) current() *bbolt.DB { return f.db.Load() }
+
+// note notes what an error at the beginning of a transaction tells.
+func (f *file) note(err error) {
+	if errors.Is(err, berrors.ErrInvalidMapping) {
+		f.unmapped.Store(true)
+	}
+}
 
 // idle tells whether nobody reads the database: who does from now on finds all
 // that was committed.

@@ -13,32 +13,47 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
-// mend makes the store ready, if it is not: what a crash or damage has
-// interrupted is finished, and the index read. What cannot be done now is tried
-// again. It is false when the store is being closed before that.
+// mend makes the store ready, if it is not, however long that takes. It is false
+// when the store is being closed and the index is not that of the file.
 func (s *Store) mend() bool {
-	for wait := time.Second; s.stale || s.damage.found(); wait = min(2*wait, 30*time.Second) {
+	for wait := time.Second; s.stale || s.damage.found() || s.file.unmapped.Load(); wait = min(2*wait, 30*time.Second) {
 		if s.ctx.Err() != nil {
 			return !s.stale
 		}
-		if s.damage.found() && !s.setAside() {
-			s.pause(time.Second)
-			continue
-		}
-		err := s.load()
-		if err == nil {
-			s.stale = false
-			s.mu.Lock()
-			if !s.damage.found() {
-				close(s.ready)
-			}
-			s.mu.Unlock()
-		} else if !s.damage.found() && s.ctx.Err() == nil {
-			s.log.Error("cannot read the store: webhooks are refused until that works", zap.String("path", s.path), zap.Error(err))
+		if err := s.mendOnce(); err != nil {
+			s.log.Error("the store is out of order: webhooks are refused until it works again", zap.String("path", s.path), zap.Error(err))
 			s.pause(wait)
 		}
 	}
 	return true
+}
+
+func (s *Store) mendOnce() (err error) {
+	switch {
+	case s.damage.found():
+		return s.setAside()
+	case s.file.unmapped.Load():
+		err = s.reopen()
+	default:
+		err = s.load()
+	}
+	if errors.Is(err, errDamaged) {
+		s.damage.report(err)
+		return nil
+	}
+	if s.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// reopen opens the file anew.
+func (s *Store) reopen() error {
+	s.compact.abandon()
+	_ = closeDB(s.file.replace(nil))
+	err := s.openNew()
+	s.file.unmapped.Store(err != nil)
+	return err
 }
 
 // pause waits a little before something is tried again.
@@ -53,7 +68,8 @@ var errOrder = fmt.Errorf("%w: its keys are not in their order", errDamaged)
 
 var errClosing = errors.New("the store is being closed")
 
-// load reads the index from the file.
+// load finishes what a crash or damage has interrupted, and reads the index
+// from the file.
 func (s *Store) load() error {
 	if err := checkTree(s.path); err != nil {
 		s.spoil(s.file.current(), err)
@@ -112,6 +128,12 @@ func (s *Store) load() error {
 	if err := s.placeLoose(); err != nil {
 		return err
 	}
+	s.stale = false
+	s.mu.Lock()
+	if !s.damage.found() {
+		close(s.ready)
+	}
+	s.mu.Unlock()
 	s.log.Debug("store is ready", zap.String("path", s.path), zap.Int("deliveries", n), zap.Duration("took", time.Since(started)))
 	return nil
 }

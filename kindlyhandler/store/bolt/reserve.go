@@ -13,7 +13,8 @@ import (
 // again.
 type reserve struct {
 	there bool
-	next  time.Time // not to be made before
+	gone  time.Time // when it was given up
+	next  time.Time // when it can be made again
 }
 
 const (
@@ -26,12 +27,14 @@ var reserved = table{name: "reserve"}
 
 var errNoReserve = errors.New("the disk is full")
 
-// keepReserve makes a reserve if there is none. Completions that could not be
-// committed come first.
+// keepReserve makes a reserve if there is none. Completions come first that
+// could not be committed without what it takes.
 func (s *Store) keepReserve() {
-	r := &s.reserve
-	lazy, _, _ := s.queue.waiting()
-	if r.there || time.Now().Before(r.next) || lazy > 0 && s.room == 1 {
+	r, now := &s.reserve, time.Now()
+	if r.there || now.Before(r.next) {
+		return
+	}
+	if lazy, _, _ := s.queue.waiting(); lazy > 0 && (s.room == 1 || now.Before(r.gone.Add(reserveRetry))) {
 		return
 	}
 	err := s.update(func(w *writer) error {
@@ -44,19 +47,16 @@ func (s *Store) keepReserve() {
 	r.there, r.next = err == nil, time.Now().Add(reserveRetry)
 }
 
-// giveUpReserve makes room in the file, for completions first if some wait.
-func (s *Store) giveUpReserve(first bool) {
-	r := &s.reserve
-	if !r.there {
+// giveUpReserve makes room in the file.
+func (s *Store) giveUpReserve() {
+	if !s.reserve.there {
 		return
 	}
 	err := s.update(func(w *writer) error {
 		w.drop(reserved)
 		return w.fault
 	})
-	if r.there = err != nil; first {
-		r.next = time.Now().Add(reserveRetry)
-	} else {
-		r.next = time.Time{}
+	if err == nil {
+		s.reserve = reserve{gone: time.Now()}
 	}
 }

@@ -234,6 +234,8 @@ func (s *Store) view(read func(tx *bbolt.Tx) error) error {
 	switch {
 	case errors.Is(err, errDamaged):
 		s.spoil(db, err)
+	case s.file.unmapped.Load():
+		s.queue.kick()
 	case errors.Is(err, errClosedFile) && s.ctx.Err() != nil:
 		return delivery.ErrClosed
 	}
