@@ -17,13 +17,17 @@ import (
 func (s *Store) commit() {
 	defer faulting()()
 	defer s.compact.abandon()
-	var last int // how many operations the last transaction had
+	last := 0 // operations in the latest transaction
 	for {
 		if !s.mend() {
 			s.refuse()
 			return
 		}
 		s.forgetSaved()
+		if err := s.placeLoose(); err != nil {
+			continue
+		}
+		s.keepReserve()
 		busy := s.compactSome()
 		lazy, urgent, closed := s.queue.waiting()
 		switch {
@@ -41,15 +45,10 @@ func (s *Store) commit() {
 		if last > few {
 			s.waitForCompany(last)
 		}
-		completions, operations := s.queue.take()
+		completions, operations := s.queue.take(s.room)
 		last = len(operations)
-		err := s.transact(completions, operations)
-		if err == nil {
-			continue
-		}
-		s.queue.back(completions...)
-		switch {
-		case last > 0:
+		switch err := s.transactAll(completions, operations); {
+		case err == nil, last > 0, len(completions) > 1:
 		case closed:
 			s.refuse()
 			return
@@ -57,6 +56,46 @@ func (s *Store) commit() {
 			s.linger(time.Second) // not in a hot loop
 		}
 	}
+}
+
+// transactAll does operations, completions first, in one transaction. After a
+// commit that failed, for the disk is short of room, say, completions go by
+// themselves and less of them at once: they need little, and free some.
+func (s *Store) transactAll(completions, operations []*operation) (err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, errDamaged) {
+			s.giveUpReserve()
+		}
+	}()
+	if s.room == maxUnsaved {
+		err = s.transact(slices.Concat(completions, operations))
+		s.adapt(completions, err)
+		return err
+	}
+	if len(completions) > 0 {
+		err = s.transact(completions)
+		s.adapt(completions, err)
+		s.keepReserve()
+	}
+	if len(operations) > 0 {
+		failed := s.transact(operations)
+		if len(completions) == 0 {
+			s.adapt(nil, failed)
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// adapt returns completions to the queue if they could not be committed, and
+// sets how many there may be in the next transaction.
+func (s *Store) adapt(completions []*operation, err error) {
+	if err == nil {
+		s.room = min(2*s.room, maxUnsaved)
+		return
+	}
+	s.room = max(len(completions)/2, 1)
+	s.queue.back(completions...)
 }
 
 // linger waits for a time, or until somebody waits.
@@ -86,7 +125,7 @@ func (s *Store) refuse() {
 	s.queue.close()
 	lost := 0
 	for {
-		completions, operations := s.queue.take()
+		completions, operations := s.queue.take(maxUnsaved)
 		if lost += len(completions); len(operations) == 0 {
 			break
 		}
@@ -101,11 +140,10 @@ func (s *Store) refuse() {
 	}
 }
 
-// transact does and commits operations, completions first. Its error is that
-// of the commit, after which none of them has had an effect.
-func (s *Store) transact(completions, operations []*operation) error {
+// transact does and commits operations. Its error is that of the commit, after
+// which none of them has had an effect.
+func (s *Store) transact(all []*operation) error {
 	defer s.beginRound()()
-	all := slices.Concat(completions, operations)
 	next := 0 // a panic may keep the last ones from being done
 	w, err := s.try(func(w *writer) error {
 		for ; next < len(all); next++ {
@@ -207,6 +245,7 @@ func (s *Store) try(f func(w *writer) error) (w *writer, err error) {
 	defer guard(&err)
 	tx, err := db.begin(true)
 	if err != nil {
+		s.file.note(err)
 		return w, err
 	}
 	defer func() { _ = tx.Rollback() }()

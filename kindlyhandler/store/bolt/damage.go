@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -54,7 +55,7 @@ func (d *damage) complain(now time.Time) bool {
 
 // setAside renames the damaged file and opens a new one. If that cannot be
 // done, the damage stays.
-func (s *Store) setAside() bool {
+func (s *Store) setAside() error {
 	s.stale = true
 	why := s.damage.what()
 	s.mu.Lock()
@@ -67,14 +68,13 @@ func (s *Store) setAside() bool {
 	}
 	name, err := s.startAnew()
 	if err != nil {
-		s.log.Error("the store's file is damaged, and cannot be set aside and replaced by a new one: webhooks are refused until that works",
-			zap.String("path", s.path), zap.NamedError("damage", why), zap.Error(err))
-		return false
+		return fmt.Errorf("%w; it cannot be set aside and replaced: %w", why, err)
 	}
 	s.damage.mended()
+	s.file.unmapped.Store(false)
 	s.log.Error("the store's file is damaged: it was set aside, and what can be read of it is imported",
 		zap.String("path", s.path), zap.String("set_aside", name), zap.NamedError("damage", why))
-	return true
+	return nil
 }
 
 // startAnew puts a new file in place of the damaged one, which gets the name

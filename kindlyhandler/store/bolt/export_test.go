@@ -44,6 +44,15 @@ func (s *Store) CopyOne(ctx context.Context, keys int) (bytes int) {
 	return bytes
 }
 
+// LimitSize lets the file grow to a power of two only: commits that need more
+// fail, as on a full disk.
+func (s *Store) LimitSize(ctx context.Context, size int) error {
+	return s.perform(ctx, operation{do: func(*writer) error {
+		s.file.current().MaxSize = size
+		return nil
+	}})
+}
+
 // Commits sets what commits go through, nil for nothing.
 func (s *Store) Commits(through func(commit func() error) error) {
 	if through == nil {

@@ -22,6 +22,9 @@ import (
 type file struct {
 	mu sync.RWMutex
 	db atomic.Pointer[database] // nil when it is closed
+	// unmapped: bbolt found no address space for it when it grew, and does not
+	// try again.
+	unmapped atomic.Bool
 }
 
 // database is an open database and its file.
@@ -166,6 +169,7 @@ func (f *file) view(read func(tx *bbolt.Tx) error) (db *database, err error) {
 	defer guard(&err)
 	tx, err := db.begin(false)
 	if err != nil {
+		f.note(err)
 		return db, err
 	}
 	defer func() { _ = tx.Rollback() }()
@@ -175,6 +179,13 @@ func (f *file) view(read func(tx *bbolt.Tx) error) (db *database, err error) {
 // current returns the database, nil if it is closed. It waits for nobody:
 // readers wait for the store's mutex, whose holders call it.
 func (f *file) current() *database { return f.db.Load() }
+
+// note notes what an error at the beginning of a transaction tells.
+func (f *file) note(err error) {
+	if errors.Is(err, berrors.ErrInvalidMapping) {
+		f.unmapped.Store(true)
+	}
+}
 
 // idle tells whether nobody reads the database: who does from now on finds all
 // that was committed.

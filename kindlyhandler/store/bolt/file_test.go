@@ -3,8 +3,11 @@ package bolt
 import (
 	"errors"
 	"path/filepath"
+	"reflect"
+	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
@@ -59,5 +62,30 @@ func TestSpoil_while_replaced(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			t.Fatal("deadlock")
 		}
+	}
+}
+
+// bbolt has found no address space when the file grew.
+func TestUnmapped(t *testing.T) {
+	s, err := Open(Options{Path: filepath.Join(t.TempDir(), "deliveries.db")})
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.usable(t.Context()))
+	for range 3 {
+		db := s.file.current()
+		require.NoError(t, s.perform(t.Context(), operation{do: func(*writer) error {
+			field := func(name string) unsafe.Pointer {
+				return reflect.ValueOf(db).Elem().FieldByName(name).Addr().UnsafePointer()
+			}
+			readers := (*sync.RWMutex)(field("mmaplock"))
+			readers.Lock()
+			defer readers.Unlock()
+			*(*unsafe.Pointer)(field("data")) = nil
+			return nil
+		}}))
+		require.Eventually(t, func() bool {
+			return s.view(func(*bbolt.Tx) error { return nil }) == nil
+		}, 5*time.Second, time.Millisecond)
+		require.NotSame(t, db, s.file.current())
 	}
 }

@@ -2,10 +2,8 @@ package bolt
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,32 +13,47 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
-// mend makes the store ready, if it is not: what a crash or damage has
-// interrupted is finished, and the index read. What cannot be done now is tried
-// again. It is false when the store is being closed before that.
+// mend makes the store ready, if it is not, however long that takes. It is false
+// when the store is being closed and the index is not that of the file.
 func (s *Store) mend() bool {
-	for wait := time.Second; s.stale || s.damage.found(); wait = min(2*wait, 30*time.Second) {
+	for wait := time.Second; s.stale || s.damage.found() || s.file.unmapped.Load(); wait = min(2*wait, 30*time.Second) {
 		if s.ctx.Err() != nil {
 			return !s.stale
 		}
-		if s.damage.found() && !s.setAside() {
-			s.pause(time.Second)
-			continue
-		}
-		err := s.load()
-		if err == nil {
-			s.stale = false
-			s.mu.Lock()
-			if !s.damage.found() {
-				close(s.ready)
-			}
-			s.mu.Unlock()
-		} else if !s.damage.found() && s.ctx.Err() == nil {
-			s.log.Error("cannot read the store: webhooks are refused until that works", zap.String("path", s.path), zap.Error(err))
+		if err := s.mendOnce(); err != nil {
+			s.log.Error("the store is out of order: webhooks are refused until it works again", zap.String("path", s.path), zap.Error(err))
 			s.pause(wait)
 		}
 	}
 	return true
+}
+
+func (s *Store) mendOnce() (err error) {
+	switch {
+	case s.damage.found():
+		return s.setAside()
+	case s.file.unmapped.Load():
+		err = s.reopen()
+	default:
+		err = s.load()
+	}
+	if errors.Is(err, errDamaged) {
+		s.damage.report(err)
+		return nil
+	}
+	if s.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// reopen opens the file anew.
+func (s *Store) reopen() error {
+	s.compact.abandon()
+	_ = closeDB(s.file.replace(nil))
+	err := s.openNew()
+	s.file.unmapped.Store(err != nil)
+	return err
 }
 
 // pause waits a little before something is tried again.
@@ -55,7 +68,8 @@ var errOrder = fmt.Errorf("%w: its keys are not in their order", errDamaged)
 
 var errClosing = errors.New("the store is being closed")
 
-// load reads the index from the file.
+// load finishes what a crash or damage has interrupted, and reads the index
+// from the file.
 func (s *Store) load() error {
 	if s.file.current() == nil {
 		if err := s.attach(time.Second); err != nil {
@@ -75,6 +89,7 @@ func (s *Store) load() error {
 				w.create(t)
 			}
 		}
+		s.reserve = reserve{there: w.bucket(reserved) != nil}
 		return w.fault
 	}); err != nil {
 		return err
@@ -86,7 +101,7 @@ func (s *Store) load() error {
 	s.index.reset()
 	s.mu.Unlock()
 	started := time.Now()
-	var all []loose
+	s.placing = placing{open: true}
 	met := make(map[uuid.UUID]bool) // of the unsaved ones
 	n := 0
 	if err := s.loadSpilled(); err != nil {
@@ -105,7 +120,7 @@ func (s *Store) load() error {
 			met[id] = true
 		}
 		if s.enter(tx, id, &r) {
-			all = append(all, loose{id: id, chat: r.order(), sequence: r.sequence})
+			s.placing.loose = append(s.placing.loose, loose{id: id, chat: r.order(), sequence: r.sequence})
 		}
 		return nil
 	}); err != nil {
@@ -118,9 +133,15 @@ func (s *Store) load() error {
 		}
 	}
 	s.mu.Unlock()
-	if err := s.placeAll(all); err != nil {
+	if err := s.placeLoose(); err != nil {
 		return err
 	}
+	s.stale = false
+	s.mu.Lock()
+	if !s.damage.found() {
+		close(s.ready)
+	}
+	s.mu.Unlock()
 	s.log.Debug("store is ready", zap.String("path", s.path), zap.Int("deliveries", n), zap.Duration("took", time.Since(started)))
 	return nil
 }
@@ -199,69 +220,4 @@ func (s *Store) enter(tx *bbolt.Tx, id uuid.UUID, r *record) (isLoose bool) {
 	// The index has no checksums. What it has lost is found here.
 	b := t.in(tx)
 	return b == nil || string(b.Get(key)) != string(id[:])
-}
-
-// loose is a delivery that no table leads to.
-type loose struct {
-	id             uuid.UUID
-	chat, sequence uint64
-}
-
-// placeAll gives what is loose its place: if it is pending, due, or behind
-// another one of its chat. And it sees to it that each chat goes on.
-func (s *Store) placeAll(all []loose) error {
-	slices.SortFunc(all, func(a, b loose) int { return cmp.Compare(a.sequence, b.sequence) })
-	waiting, err := s.countHeld()
-	if err != nil {
-		return err
-	}
-	behind := make(map[uint64]int) // how many of a chat there are in no table
-	for _, l := range all {
-		behind[l.chat]++
-	}
-	headed := func(chat uint64) bool { // by one that is due, or claimed
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return int(s.index.chats[chat]) > behind[chat]+waiting[chat]
-	}
-	for part := range slices.Chunk(all, chunk) {
-		if err := s.update(func(w *writer) error {
-			for _, l := range part {
-				r, ok := w.record(l.id)
-				if !ok {
-					continue
-				}
-				if r.place = placeDue; l.chat != 0 && headed(l.chat) {
-					r.place = placeHeld
-					waiting[l.chat]++
-				}
-				behind[l.chat]--
-				if t, key, ok := r.indexed(); ok {
-					w.put(t, key, l.id[:])
-				}
-				w.write(l.id, &r)
-			}
-			return w.fault
-		}); err != nil {
-			return err
-		}
-	}
-	return s.update(func(w *writer) error {
-		for chat := range waiting {
-			if !headed(chat) {
-				letNextGo(w, chat)
-			}
-		}
-		return w.fault
-	})
-}
-
-// countHeld counts, by chat, what is held back.
-func (s *Store) countHeld() (map[uint64]int, error) {
-	n := make(map[uint64]int)
-	err := s.each(held, func(_ *bbolt.Tx, key, _ []byte) error {
-		n[head(key)]++
-		return nil
-	})
-	return n, err
 }

@@ -74,6 +74,9 @@ func (s *Store) Put(ctx context.Context, all []*delivery.Delivery) error {
 
 // put stores the deliveries of one webhook, or none of them.
 func (s *Store) put(w *writer, entries []*entry) error {
+	if !s.reserve.there {
+		return errNoReserve
+	}
 	if err := s.known(w, entries); err != nil {
 		return err
 	}

@@ -94,12 +94,15 @@ func (q *queue) back(lazy ...*operation) {
 	q.lazy = append(lazy, q.lazy...)
 }
 
-// take returns what the next transaction is to do.
-func (q *queue) take() (lazy, urgent []*operation) {
+// take returns what the next transaction is to do, with so many completions at
+// the most.
+func (q *queue) take(most int) (lazy, urgent []*operation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	lazy, q.lazy = q.lazy, nil
-	n := min(len(q.urgent), maxBatch)
+	n := min(len(q.lazy), most)
+	lazy = slices.Clone(q.lazy[:n])
+	q.lazy = slices.Delete(q.lazy, 0, n)
+	n = min(len(q.urgent), maxBatch)
 	urgent = slices.Clone(q.urgent[:n])
 	q.urgent = slices.Delete(q.urgent, 0, n) // and keeps none of their bodies
 	if len(q.urgent) > 0 {

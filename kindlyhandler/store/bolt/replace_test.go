@@ -68,7 +68,7 @@ func TestDamage_crash_while_replaced(t *testing.T) {
 // Each step fails at first: it is tried again until it works.
 func TestDamage_failure_while_replaced(t *testing.T) {
 	path, all := harmed(t, 100)
-	left := 2
+	left := 1
 	bolt.Renames(func(from, to string) error {
 		if left > 0 && from != path {
 			left--

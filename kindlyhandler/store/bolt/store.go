@@ -89,8 +89,13 @@ type Store struct {
 	index index
 	ready chan struct{} // closed when the index is complete
 	round chan struct{} // closed when no transaction is under way
-	// stale, for the committer alone: the index is not that of the file.
-	stale bool
+
+	// For the committer alone. stale: the index is not that of the file. room
+	// is how many completions there may be in the next transaction.
+	stale   bool
+	room    int
+	placing placing
+	reserve reserve
 
 	damage damage
 	// unfinished, for the committer alone, are the files that were set aside
@@ -123,6 +128,7 @@ func Open(o Options) (*Store, error) {
 		index:   newIndex(),
 		ready:   make(chan struct{}),
 		stale:   true,
+		room:    maxUnsaved,
 		crowded: make(chan struct{}, 1),
 		maxKeys: DefaultMaxKeys,
 	}
@@ -239,6 +245,8 @@ func (s *Store) view(read func(tx *bbolt.Tx) error) error {
 	switch {
 	case errors.Is(err, errDamaged):
 		s.spoil(db, err)
+	case s.file.unmapped.Load():
+		s.queue.kick()
 	case errors.Is(err, errClosedFile) && s.ctx.Err() != nil:
 		return delivery.ErrClosed
 	}

@@ -212,14 +212,21 @@ func (w *writer) empty(t table, n int) (more bool) {
 	return more
 }
 
-// drop deletes a part of a table.
+// drop deletes a table.
 func (w *writer) drop(t table) {
 	for _, tx := range w.txs {
-		if b := tx.Bucket([]byte(t.name)); b != nil && b.Bucket([]byte(t.part)) != nil {
-			w.dirty = true
-			if err := b.DeleteBucket([]byte(t.part)); err != nil {
-				w.fail(err)
-			}
+		if t.in(tx) == nil {
+			continue
+		}
+		w.dirty = true
+		err := error(nil)
+		if t.part == "" {
+			err = tx.DeleteBucket([]byte(t.name))
+		} else {
+			err = tx.Bucket([]byte(t.name)).DeleteBucket([]byte(t.part))
+		}
+		if err != nil {
+			w.fail(err)
 		}
 	}
 	delete(w.buckets, t)
