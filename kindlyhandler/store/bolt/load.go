@@ -21,7 +21,7 @@ func (s *Store) mend() bool {
 			return !s.stale
 		}
 		if err := s.mendOnce(); err != nil {
-			s.log.Error("the store is out of order: webhooks are refused until it works again", zap.String("path", s.path), zap.Error(err))
+			s.log.Error("the store is out of order: webhooks are refused until that works again", zap.String("path", s.path), zap.Error(err))
 			s.pause(wait)
 		}
 	}
