@@ -75,9 +75,19 @@ func TestFullDisk(t *testing.T) {
 	}
 	fill("first")
 	require.Greater(t, len(acknowledged), 10)
-	refused := s.send(url, kindlytest.TicketWebhookFor("ticket.created", strings.Repeat("0123456789abcdef", 2000)))
-	require.Equal(t, http.StatusServiceUnavailable, refused.Status)
-	require.NotEmpty(t, refused.Header.Get("Retry-After"))
+	// What attempts have given back may be room for another one.
+	for i := 0; ; i++ {
+		require.Less(t, i, 100, "the disk is never full")
+		chat := fmt.Sprintf("%d-%s", i, strings.Repeat("0123456789abcdef", 2000))
+		response := s.send(url, kindlytest.TicketWebhookFor("ticket.created", chat))
+		if response.Status == http.StatusOK {
+			acknowledged[chat] = true
+			continue
+		}
+		require.Equal(t, http.StatusServiceUnavailable, response.Status)
+		require.NotEmpty(t, response.Header.Get("Retry-After"))
+		break
+	}
 	c.waitFor("cannot write to the store: webhooks are refused until that works again")
 	require.Contains(t, c.out.String(), "no space left on device")
 	c.running()
