@@ -193,7 +193,7 @@ func (s *Store) shut() error {
 	s.routines.Wait()
 	db := s.file.replace(nil)
 	if s.damage.found() { // what a panic has left locked may make this wait for ever
-		go func() { _ = closeDB(db) }()
+		go func(damaged *database) { _ = closeDB(damaged) }(db)
 		db = nil
 	}
 	return errors.Join(closeDB(db), closeLock(s.lock))
