@@ -38,6 +38,7 @@ func (p *press) open() {
 	p.Store = s
 	_, err = s.Count(p.Context()) // when it is ready
 	require.NoError(p, err)
+	s.Frozen(p.Context(), func() {}) // when its own first commits are done
 }
 
 // hold makes commits wait from now on; what fails after it is in the file all
