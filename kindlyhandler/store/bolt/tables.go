@@ -219,7 +219,7 @@ func (w *writer) drop(t table) {
 			continue
 		}
 		w.dirty = true
-		err := error(nil)
+		var err error
 		if t.part == "" {
 			err = tx.DeleteBucket([]byte(t.name))
 		} else {
