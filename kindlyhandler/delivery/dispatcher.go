@@ -36,6 +36,7 @@ type Dispatcher struct {
 	// ones share one submission.
 	submitting singleflight.Group
 	prefetches prefetches
+	spares     spares
 
 	mu          sync.RWMutex
 	lanes       map[Lane]*lane
@@ -76,6 +77,7 @@ func NewDispatcher(store Store, options ...Option) *Dispatcher {
 		lanes: make(map[Lane]*lane),
 
 		prefetches: newPrefetches(),
+		spares:     spares{next: make(chan *attempt)},
 	}
 	for _, option := range options {
 		option(q)
@@ -225,7 +227,7 @@ func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait ti
 			a.committed = make(chan struct{})
 			d.Claimed, a.delivery.Claimed = true, true
 			firsts[i] = a
-			go a.run()
+			q.start(a)
 		}
 	}
 
@@ -321,7 +323,7 @@ func (q *Dispatcher) retry(d Delivery, deadline time.Time) *attempt {
 		q.requests.Go(func() { q.save(&d) }) // Close waits for it, Submit does not
 		return nil
 	}
-	go a.run()
+	q.start(a)
 	return a
 }
 

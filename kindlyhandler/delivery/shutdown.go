@@ -26,6 +26,7 @@ func (q *Dispatcher) Shutdown(ctx context.Context) {
 	go func() {
 		q.loops.Wait()
 		q.attempts.Wait()
+		q.spares.all.Wait() // begun by attempts
 		close(ended)
 	}()
 	select {
