@@ -27,7 +27,7 @@ var defaults = map[string]phrases{
 	},
 	"sv": {
 		delivered: "Tack! Ditt ärende har skickats vidare till vårt supportteam.",
-		reference: "Din referens är {kindly.ticket.id}.",
+		reference: "Din referens är {kindly.ticket.id}.", //nolint:misspell // it is Swedish
 		pending:   "Tack! Vi har tagit emot ditt ärende och skickar det vidare till vårt supportteam.",
 		failed:    "Ditt ärende kunde tyvärr inte skickas vidare. Försök igen senare, eller kontakta oss på något annat sätt.",
 	},
