@@ -3,6 +3,7 @@ package kindly
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -95,6 +96,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //		reply_failed   [<language>] <text>
 //		new_context    <key> <value>
 //		exchange_slug  <slug>
+//		button         <type> <label> <value>
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
@@ -150,9 +152,11 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return h.unmarshalContext(d)
 	case "exchange_slug":
 		return oneArg(d, &h.ExchangeSlug, "<slug>")
+	case "button":
+		return h.unmarshalButton(d)
 	default:
 		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, upstream, "+
-			"retry, respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug")
+			"retry, respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug, button")
 	}
 }
 
@@ -439,12 +443,14 @@ func textArg(d *caddyfile.Dispenser, to *map[string]string) error {
 	language, text := anyLanguage, args[len(args)-1]
 	if len(args) == 2 {
 		language = args[0]
-		if !kindlyhandler.IsLanguage(language) {
-			return d.Errf("%q is not a language such as nb or pt-BR: write `%s [<language>] \"<text>\"`, with the text in quotation marks", language, field)
+		if err := kindlyhandler.CheckLanguage(language); err != nil {
+			return d.Errf("%s: %v, as in `%s [<language>] \"<text>\"` with the text in quotation marks", field, err, field)
 		}
 	}
-	if _, ok := (*to)[language]; ok {
-		return d.Errf("%s is there twice for the same language", field)
+	for other := range *to {
+		if strings.EqualFold(other, language) {
+			return d.Errf("%s is there twice for the same language", field)
+		}
 	}
 	if *to == nil {
 		*to = make(map[string]string)

@@ -75,8 +75,8 @@ func init() {
 // `{kindly.ticket.url}` | The ticket's address, once it is delivered
 //
 // Values are put in once: what a visitor wrote is never expanded again. Kindly
-// shows replies as HTML, so values in them are escaped; those in `new_context`
-// are not. In headers, and for the next handler, control characters in them
+// shows replies as HTML, so values in them and in buttons are escaped; those in
+// `new_context` are not. In headers, and for the next handler, control characters in them
 // become spaces. A literal brace is written `\{`.
 type Handler struct {
 	// A label for this webhook's deliveries, logs and metrics: a letter or a
@@ -130,17 +130,23 @@ type Handler struct {
 	// it never does. Default: 5 seconds.
 	RespondWithin *caddy.Duration `json:"respond_within,omitempty"`
 
-	// What the chat is told when the ticket was delivered, by language tag
-	// (`nb`, `pt-BR`; `nb-NO` falls back to `nb`). `default` is for all other
-	// languages. Default: thanks, in English.
+	// What the chat is told when the ticket was delivered, by language tag (BCP
+	// 47: `nb`, `pt-BR`); `default` is for all other languages. A chat in `nb-NO`
+	// gets the text for `nb-NO`, else `nb`, else another form of Norwegian
+	// (`no`, `nb`, `nn`), else `default`: who writes one text has it in all
+	// chats. Only chats for which there is none of these get the one that comes
+	// with this module, in English, Norwegian (Bokmål), Swedish, Danish or
+	// Finnish as their language is, and English in others. Default: thanks, with
+	// the ticket's id if the upstream tells it.
 	Reply map[string]string `json:"reply,omitempty"`
 
-	// What the chat is told when the ticket will follow, by language. Default:
-	// thanks, in English.
+	// What the chat is told when the ticket will follow, by language as in
+	// `reply`. Default: thanks, and that the request will be passed on.
 	ReplyPending map[string]string `json:"reply_pending,omitempty"`
 
 	// What the chat is told when the webhook could not be accepted, or was
-	// refused for good, by language. Default: regrets, in English.
+	// refused for good, by language as in `reply`. Default: regrets, and to try
+	// again later or to get in touch in another way.
 	ReplyFailed map[string]string `json:"reply_failed,omitempty"`
 
 	// Values that are merged into the chat's context on delivery.
@@ -148,6 +154,9 @@ type Handler struct {
 
 	// The slug of the dialogue to trigger on delivery.
 	ExchangeSlug string `json:"exchange_slug,omitempty"`
+
+	// Buttons that are shown with the reply on delivery.
+	Buttons []*Button `json:"buttons,omitempty"`
 
 	app     *App
 	handler *kindlyhandler.Handler
@@ -287,6 +296,7 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 		ReplyFailed:   texts(h.ReplyFailed),
 		NewContext:    h.NewContext,
 		ExchangeSlug:  h.ExchangeSlug,
+		Buttons:       h.buttons(),
 		Lookup:        lookup(),
 		Log:           ctx.Logger(),
 		Observer:      observe(ctx, h.name),
@@ -367,6 +377,7 @@ func (h *Handler) checkMiddleware() error {
 		{"reply_failed", len(h.ReplyFailed) > 0},
 		{"new_context", len(h.NewContext) > 0},
 		{"exchange_slug", h.ExchangeSlug != ""},
+		{"button", len(h.Buttons) > 0},
 	} {
 		if field.set {
 			return fmt.Errorf("%s has no effect without an upstream: add one, or leave it out", field.name)

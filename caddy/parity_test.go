@@ -27,6 +27,7 @@ var configured = []any{
 	kindly.Transcript{},
 	kindly.Upstream{},
 	kindly.Retry{},
+	kindly.Button{},
 }
 
 var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
@@ -68,6 +69,9 @@ func TestJSONParity(t *testing.T) {
 		keysOf(handler["transcript"], "Transcript", reached)
 		if retry, ok := handler["retry"]; ok {
 			keysOf(retry, "Retry", reached)
+		}
+		if buttons, ok := handler["buttons"]; ok {
+			keysOf(buttons.([]any)[0], "Button", reached)
 		}
 		for _, upstream := range handler["upstreams"].([]any) {
 			keysOf(upstream, "Upstream", reached)
@@ -129,7 +133,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	} {
 		assert.Contains(t, strings.Join(strings.Fields(docs[optional]), " "), "Default: ", optional)
 	}
-	for _, required := range []string{"Handler.Secrets", "Handler.APIKey", "Upstream.URL"} {
+	for _, required := range []string{"Handler.Secrets", "Handler.APIKey", "Upstream.URL", "Button.Type", "Button.Label", "Button.Value"} {
 		assert.Regexp(t, "(?i)required", docs[required], required)
 	}
 }
@@ -138,7 +142,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "upstream.go", "retry.go"} {
+	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "upstream.go", "retry.go", "button.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

@@ -156,6 +156,7 @@ func TestDuplicate_otherName(t *testing.T) {
 		Secrets:       []string{secret},
 		Upstreams:     []kindlyhandler.UpstreamOptions{{URL: r.desk.URL}},
 		RespondWithin: 10 * time.Second,
+		Reply:         kindlyhandler.Texts{"": "the other's ticket {kindly.ticket.id}"},
 	})
 	require.NoError(t, err)
 	t.Cleanup(other.Close)
@@ -169,7 +170,7 @@ func TestDuplicate_otherName(t *testing.T) {
 	r.told(r.send(kindlytest.DialogueWebhook()), "ticket 1")
 	response, err := r.kindly.Send(r.context(), server.URL, secret, kindlytest.DialogueWebhook())
 	require.NoError(t, err)
-	r.told(response, kindlyhandler.DefaultReply)
+	r.told(response, "the other's ticket 2")
 	r.tickets(2)
 }
 
@@ -207,4 +208,28 @@ func TestDuplicate_window(t *testing.T) {
 			require.Equal(t, 2, r.desk.Count())
 		})
 	}
+}
+
+// A repetition is told what the first one was, also by a configuration that
+// would say something else now.
+func TestDuplicate_answerAsFirstRendered(t *testing.T) {
+	button := func(label string) func(o *kindlyhandler.Options) {
+		return func(o *kindlyhandler.Options) {
+			o.Buttons = []kindlyhandler.Button{{Type: "link", Label: label, Value: "{kindly.ticket.url}?q=<{kindly.message}>"}}
+		}
+	}
+	r := newRig(t, setup{options: button("first")})
+	want := `{"reply": "ticket 1", "buttons": [{"type": "link", "label": "first", "value": "` + r.desk.URL + `/tickets/1?q=<&lt;i&gt;&amp;>"}]}`
+	webhook := []byte(`{"chat_id":"1","message":"<i>&"}`)
+	require.JSONEq(t, want, string(r.send(webhook).Body))
+
+	changed := newRig(t, setup{options: func(o *kindlyhandler.Options) {
+		button("second")(o)
+		o.Upstreams[0].URL = r.desk.URL
+	}})
+	r.queue.Push(changed.handler.Lanes())
+	changed.handler.Connect(r.queue)
+	assert.JSONEq(t, want, string(changed.send(webhook).Body))
+	assert.Contains(t, string(changed.send([]byte(`{"chat_id":"2"}`)).Body), `"label":"second"`)
+	r.tickets(2)
 }

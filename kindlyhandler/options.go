@@ -75,12 +75,16 @@ type Options struct {
 	RespondWithin time.Duration
 
 	// Reply, ReplyPending and ReplyFailed are what the chat is told when the
-	// ticket was delivered, when it will follow, and when there will be none.
+	// ticket was delivered, when it will follow, and when there will be none;
+	// each for itself. By default they say so politely, and the first one gives the
+	// ticket's id if there is one.
 	Reply, ReplyPending, ReplyFailed Texts
 	// NewContext is merged into the chat's context on delivery.
 	NewContext map[string]string
 	// ExchangeSlug is the dialogue that is triggered on delivery.
 	ExchangeSlug string
+	// Buttons are shown with the reply on delivery.
+	Buttons []Button
 
 	// Lookup resolves placeholders that are not {kindly.*}.
 	Lookup Lookup
@@ -211,14 +215,27 @@ func (h *Handler) check(o Options) error {
 
 func (h *Handler) setAnswers(o Options) (err error) {
 	a := &h.answers
-	if a.delivered, err = parseTexts("reply", o.Reply, DefaultReply, o.Lookup); err != nil {
-		return err
+	for _, texts := range []struct {
+		to        *localized
+		field     string
+		written   Texts
+		otherwise func(phrases) string
+	}{
+		{&a.delivered, "reply", o.Reply, func(p phrases) string { return p.delivered + " " + p.reference }},
+		{&a.unnumbered, "reply", o.Reply, func(p phrases) string { return p.delivered }},
+		{&a.pending, "reply_pending", o.ReplyPending, func(p phrases) string { return p.pending }},
+		{&a.failed, "reply_failed", o.ReplyFailed, func(p phrases) string { return p.failed }},
+	} {
+		if *texts.to, err = parseTexts(texts.field, texts.written, texts.otherwise, o.Lookup); err != nil {
+			return err
+		}
 	}
-	if a.pending, err = parseTexts("reply_pending", o.ReplyPending, DefaultReplyPending, o.Lookup); err != nil {
-		return err
-	}
-	if a.failed, err = parseTexts("reply_failed", o.ReplyFailed, DefaultReplyFailed, o.Lookup); err != nil {
-		return err
+	for _, b := range o.Buttons {
+		parsed, err := parseButton(b, o.Lookup)
+		if err != nil {
+			return fmt.Errorf("button: %w", err)
+		}
+		a.buttons = append(a.buttons, parsed)
 	}
 	for key, value := range o.NewContext {
 		t, err := parseTemplate(value, o.Lookup)

@@ -4,36 +4,34 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
-	"regexp"
 	"strings"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
-// Texts is one text in several languages, by language tag ("nb", "pt-BR").
-// The empty tag has the text for all other languages.
+// Texts is one text in several languages, by language tag (BCP 47: "nb",
+// "pt-BR"), in capitals or not. The empty tag has the text for all other
+// languages.
+//
+// A chat in nb-NO gets the text for nb-NO, else that for nb, else that for
+// another form of Norwegian (no, nb, nn), else the one for all other languages,
+// which so comes before any that this package has. Only where there is none
+// either does the chat get the default, in English, Norwegian, Swedish, Danish
+// or Finnish, as its language is, and in English for all others.
 type Texts map[string]string
-
-// The answers where the operator has written none.
-const (
-	DefaultReply        = "Thank you. Your request has been passed on to our support team."
-	DefaultReplyPending = "Thank you. Your request has been received and will be passed on to our support team."
-	DefaultReplyFailed  = "Sorry, your request could not be passed on. Please try again later."
-)
-
-var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$`)
-
-// IsLanguage tells whether s is a language tag as [Texts] takes it.
-func IsLanguage(s string) bool { return languageTag.MatchString(s) }
 
 // empty answers everything that has nothing to say in the chat.
 var empty = []byte("{}")
 
 // answers has what the chat is told. Kindly shows it as HTML.
 type answers struct {
-	delivered, pending, failed localized
-	context                    []contextValue
-	exchange                   *template
+	delivered localized
+	// unnumbered is delivered for a ticket whose id is not known.
+	unnumbered      localized
+	pending, failed localized
+	context         []contextValue
+	exchange        *template
+	buttons         []button
 }
 
 type contextValue struct {
@@ -46,6 +44,7 @@ type answer struct {
 	Reply        string            `json:"reply,omitempty"`
 	NewContext   map[string]string `json:"new_context,omitempty"`
 	ExchangeSlug string            `json:"exchange_slug,omitempty"`
+	Buttons      []shownButton     `json:"buttons,omitempty"`
 }
 
 // render returns what the webhook is answered in a state of its delivery.
@@ -57,7 +56,16 @@ func (a *answers) render(state delivery.State, f *facts) []byte {
 	var out answer
 	switch state {
 	case delivery.Delivered:
-		out.Reply = a.delivered.in(language).expand(f, html.EscapeString)
+		texts := a.delivered
+		if f.ticket.ID == "" {
+			texts = a.unnumbered
+		}
+		out.Reply = texts.in(language).expand(f, html.EscapeString)
+		for i := range a.buttons {
+			if shown, ok := a.buttons[i].render(f); ok {
+				out.Buttons = append(out.Buttons, shown)
+			}
+		}
 		if len(a.context) > 0 {
 			out.NewContext = make(map[string]string, len(a.context))
 			for _, c := range a.context {
@@ -81,47 +89,50 @@ func (a *answers) render(state delivery.State, f *facts) []byte {
 
 func verbatim(s string) string { return s }
 
-// localized is a text per language, by lower-case tag.
-type localized map[string]*template
+// localized is a text in several languages, by lower-case tag.
+type localized struct {
+	written  map[string]*template // by the operator
+	defaults map[string]*template // has one for all other languages
+}
 
-func parseTexts(field string, texts Texts, otherwise string, lookup Lookup) (localized, error) {
-	l := make(localized, len(texts)+1)
+// parseTexts reads the operator's texts; otherwise returns what the default is
+// in a language.
+func parseTexts(field string, texts Texts, otherwise func(phrases) string, lookup Lookup) (localized, error) {
+	l := localized{written: make(map[string]*template, len(texts)), defaults: make(map[string]*template, len(defaults))}
 	for tag, text := range texts {
-		if tag != "" && !IsLanguage(tag) {
-			return nil, fmt.Errorf("%s: %q is not a language tag such as nb or pt-BR", field, tag)
+		if tag != "" {
+			if err := CheckLanguage(tag); err != nil {
+				return localized{}, fmt.Errorf("%s: %w", field, err)
+			}
 		}
 		t, err := parseTemplate(text, lookup)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", field, err)
+			return localized{}, fmt.Errorf("%s: %w", field, err)
 		}
 		tag = strings.ToLower(tag)
-		if l[tag] != nil {
-			return nil, fmt.Errorf("%s: there are two texts for the language %s; write one", field, tag)
+		if l.written[tag] != nil {
+			return localized{}, fmt.Errorf("%s: there are two texts for the language %s; write one", field, tag)
 		}
-		l[tag] = t
+		l.written[tag] = t
 	}
-	if l[""] == nil {
-		l[""] = &template{parts: []part{{literal: otherwise}}}
+	for tag, p := range defaults {
+		t, err := parseTemplate(otherwise(p), nil)
+		if err != nil {
+			return localized{}, fmt.Errorf("%s: the default: %w", field, err)
+		}
+		l.defaults[tag] = t
 	}
 	return l, nil
 }
 
-// in returns the text in a language: nb-NO falls back to nb, that to the text
-// for all other languages.
+// in returns the text for a chat in a language.
 func (l localized) in(language string) *template {
-	if len(l) == 1 || language == "" {
-		return l[""]
-	}
-	tag := strings.ToLower(language)
-	for tag != "" {
-		if t := l[tag]; t != nil {
-			return t
+	for _, texts := range [...]map[string]*template{l.written, l.defaults} {
+		for tag := range fallbacks(language) {
+			if t := texts[tag]; t != nil {
+				return t
+			}
 		}
-		cut := strings.LastIndexByte(tag, '-')
-		if cut < 0 {
-			break
-		}
-		tag = tag[:cut]
 	}
-	return l[""]
+	return &template{} // not reached: the defaults have one for all languages
 }

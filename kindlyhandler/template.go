@@ -20,6 +20,7 @@ var placeholders = []string{
 const (
 	placeholderPrefix = "kindly."
 	contextPrefix     = "context."
+	ticketPrefix      = "ticket."
 )
 
 // Lookup resolves a placeholder that is not one of ours, such as env.HOME; it
@@ -115,6 +116,20 @@ func (t *template) requireValues() error {
 		}
 	}
 	return nil
+}
+
+// constant returns what the text begins with, and whether that is all of it.
+func (t *template) constant() (start string, all bool) {
+	return t.parts[0].literal, len(t.parts) == 1
+}
+
+// lacksTicket tells whether the text speaks of a ticket's id or address that
+// the upstream has not told.
+func (t *template) lacksTicket(f *facts) bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool {
+		name, ours := strings.CutPrefix(p.name, placeholderPrefix)
+		return ours && strings.HasPrefix(name, ticketPrefix) && f.value(name) == ""
+	})
 }
 
 // expand returns the text with the values of its placeholders, escaped.

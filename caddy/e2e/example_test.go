@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,7 +44,12 @@ func TestExampleOwnAPI(t *testing.T) {
 	url, receiver := s.runExample("own-api")
 
 	response := s.accepted(url+"/kindly", kindlytest.DialogueWebhook())
-	require.JSONEq(t, `{"reply": "Ticket 1 created. We write to me@example.com.", "new_context": {"ticket_id": "1"}}`, string(response.Body))
+	ticket := regexp.MustCompile(`http://\S+/tickets`).FindString(receiver.out.String()) + "/1"
+	require.JSONEq(t, `{
+		"reply": "Ticket 1 created. We write to me@example.com.",
+		"buttons": [{"type": "link", "label": "See the ticket", "value": "`+ticket+`"}],
+		"new_context": {"ticket_id": "1"}
+	}`, string(response.Body))
 	receiver.waitFor("Ticket 1: create ticket\nFrom: unknown <me@example.com>\n")
 	again := s.accepted(url+"/kindly", kindlytest.DialogueWebhook())
 	require.Equal(t, string(response.Body), string(again.Body))

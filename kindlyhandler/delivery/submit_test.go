@@ -200,27 +200,6 @@ func TestSlowCommit(t *testing.T) {
 	}
 }
 
-func TestSeveralUpstreams(t *testing.T) {
-	run(t, func(r *rig) {
-		second := &upstream{reply: slowly(time.Minute, badRequest)}
-		r.q.Push(map[delivery.Lane]delivery.Definition{lane: definition(r.upstream), other: definition(second)})
-		r.upstream.replies(slowly(2*time.Second, success))
-		one := r.new()
-		two := r.again(one)
-		two.Lane = other
-
-		got := r.submit(5*time.Second, one, two)
-		require.Equal(r, 2*time.Second, r.now(), "the first one's result")
-		require.Equal(r, one.ID, got.Delivery.ID)
-		require.Equal(r, delivery.Delivered, got.Delivery.State)
-		require.Len(r, second.take(), 1, "both begin at once")
-		r.is(delivery.Pending, two)
-		r.at(time.Minute)
-		r.is(delivery.Dead, two)
-		r.is(delivery.Delivered, one)
-	})
-}
-
 func TestTranscriptIsKept(t *testing.T) {
 	run(t, func(r *rig) {
 		r.upstream.fetches(func(_ context.Context, d *delivery.Delivery) *delivery.Outcome {
