@@ -32,7 +32,7 @@ type Aside struct {
 func freeName(path string, now time.Time) string {
 	first := path + ".corrupt-" + now.UTC().Format("20060102T150405Z")
 	for n, name := 2, first; ; n++ {
-		if _, err := os.Lstat(name); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(name); err != nil { // else the renaming says why not
 			return name
 		}
 		name = fmt.Sprintf("%s-%d", first, n)

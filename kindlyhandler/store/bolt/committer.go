@@ -37,7 +37,10 @@ func (s *Store) commit() {
 		case busy:
 			continue
 		case lazy > 0:
-			s.linger(maxLinger)
+			if wait := s.queue.linger(); wait > 0 {
+				s.linger(wait)
+				continue
+			}
 		default:
 			<-s.queue.wake
 			continue
@@ -45,7 +48,7 @@ func (s *Store) commit() {
 		if last > few {
 			s.waitForCompany(last)
 		}
-		completions, operations := s.queue.take(s.room)
+		completions, operations := s.queue.take(s.room, busy || closed || s.room < maxUnsaved)
 		last = len(operations)
 		switch err := s.transactAll(completions, operations); {
 		case err == nil, last > 0, len(completions) > 1:
@@ -125,7 +128,7 @@ func (s *Store) refuse() {
 	s.queue.close()
 	lost := 0
 	for {
-		completions, operations := s.queue.take(maxUnsaved)
+		completions, operations := s.queue.take(maxUnsaved, true)
 		if lost += len(completions); len(operations) == 0 {
 			break
 		}

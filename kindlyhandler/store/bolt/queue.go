@@ -27,6 +27,10 @@ type operation struct {
 	state operationState // guarded by the store's mutex
 }
 
+// mayRead tells whether the operation may be about other deliveries than those
+// that it brings.
+func (o *operation) mayRead() bool { return o.entries == nil }
+
 type operationState uint8
 
 const (
@@ -41,7 +45,8 @@ const (
 	// maxBatch bounds a transaction's operations that somebody waits for.
 	maxBatch = 256
 	// maxLinger is how long a completion, for which nobody waits, waits for
-	// others to be committed with.
+	// others to be committed with: their records are neighbours, most of them on
+	// a few pages.
 	maxLinger = 50 * time.Millisecond
 	// company is how long a transaction waits for more operations if the one
 	// before had more than few: a commit costs as much for one as for many.
@@ -54,6 +59,7 @@ type queue struct {
 	mu     sync.Mutex
 	urgent []*operation // somebody waits for them
 	lazy   []*operation
+	since  time.Time // when the first of lazy came
 	closed bool
 	wake   chan struct{}
 }
@@ -82,9 +88,17 @@ func (q *queue) put(o *operation) bool {
 	}
 	q.lazy = append(q.lazy, o)
 	if len(q.lazy) == 1 {
+		q.since = time.Now()
 		q.kick() // to start its time
 	}
 	return true
+}
+
+// linger returns how long the completions may wait yet.
+func (q *queue) linger() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return maxLinger - time.Since(q.since)
 }
 
 // back returns to the queue, also to a closed one, what could not be committed.
@@ -92,19 +106,24 @@ func (q *queue) back(lazy ...*operation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lazy = append(lazy, q.lazy...)
+	q.since = time.Now()
 }
 
 // take returns what the next transaction is to do, with so many completions at
-// the most.
-func (q *queue) take(most int) (lazy, urgent []*operation) {
+// the most. They wait for others unless their time has come, or an operation
+// may have to find them in the file.
+func (q *queue) take(most int, hurry bool) (lazy, urgent []*operation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(len(q.lazy), most)
-	lazy = slices.Clone(q.lazy[:n])
-	q.lazy = slices.Delete(q.lazy, 0, n)
-	n = min(len(q.urgent), maxBatch)
+	n := min(len(q.urgent), maxBatch)
 	urgent = slices.Clone(q.urgent[:n])
 	q.urgent = slices.Delete(q.urgent, 0, n) // and keeps none of their bodies
+	n = 0
+	if hurry || time.Since(q.since) >= maxLinger || slices.ContainsFunc(urgent, (*operation).mayRead) {
+		n = min(len(q.lazy), most)
+	}
+	lazy = slices.Clone(q.lazy[:n])
+	q.lazy = slices.Delete(q.lazy, 0, n)
 	if len(q.urgent) > 0 {
 		q.kick()
 	}
