@@ -16,7 +16,8 @@ var dynamics365 = &Preset{
 		"OData-Version":    "4.0",
 		"Prefer":           "return=representation",
 	},
-	Auth: []Auth{{Options: []string{"access_token"}, Field: "Authorization", Value: "Bearer {access_token}"}},
+	Auth:   []Auth{{Options: []string{"access_token"}, Field: "Authorization", Value: "Bearer {access_token}"}},
+	OAuth2: OAuth2{Scope: "{base}/.default"},
 	Options: []Option{
 		{Name: "access_token", Value: "<token>", Help: "of Microsoft Entra ID"},
 		{Name: "customerid_contact", Value: "<id>", Help: "of the contact that is the customer of all these cases", Required: true},

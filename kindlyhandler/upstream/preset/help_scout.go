@@ -7,8 +7,9 @@ package preset
 // customer. Access tokens expire after two days. A tag is made if it is new.
 var helpScout = &Preset{
 	Name: "help_scout", System: "Help Scout", URL: "https://api.helpscout.net", Example: "https://api.helpscout.net",
-	Path: "/v2/conversations",
-	Auth: []Auth{{Options: []string{"access_token"}, Field: "Authorization", Value: "Bearer {access_token}"}},
+	Path:   "/v2/conversations",
+	Auth:   []Auth{{Options: []string{"access_token"}, Field: "Authorization", Value: "Bearer {access_token}"}},
+	OAuth2: OAuth2{TokenURL: "{base}/v2/oauth2/token"},
 	Options: []Option{
 		{Name: "access_token", Value: "<token>", Help: "of an OAuth2 application"},
 		{Name: "mailbox_id", Kind: Integer, Value: "<id>", Help: "of the inbox", Required: true},

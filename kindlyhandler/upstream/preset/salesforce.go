@@ -10,6 +10,7 @@ var salesforce = &Preset{
 	Path:   "/services/data/{api_version}/sobjects/Case",
 	Upsert: &Upsert{Option: "external_id_field", Method: "PATCH", Path: "/services/data/{api_version}/sobjects/Case/{external_id_field}/{id}"},
 	Auth:   []Auth{{Options: []string{"access_token"}, Field: "Authorization", Value: "Bearer {access_token}"}},
+	OAuth2: OAuth2{TokenURL: "{base}/services/oauth2/token"},
 	Options: []Option{
 		{Name: "access_token", Value: "<token>", Help: "of a connected app"},
 		{Name: "api_version", Value: "<version>", Help: "of the REST API", Default: "v62.0"},
