@@ -134,7 +134,7 @@ const (
 // all are the presets, by their names.
 var all = []*Preset{
 	dixa, dynamics365, freshdesk, front, github, gitlab, helpScout, hubspot, intercom, jira, jiraServiceManagement,
-	linear, redmine, requestTracker, salesforce, serviceNow, slack, zammad, zendesk,
+	linear, redmine, requestTracker, salesforce, serviceNow, slack, superOffice, zammad, zendesk,
 }
 
 // All returns the presets in the order of their names.
