@@ -15,7 +15,7 @@ var helpScout = &Preset{
 	Name: "help_scout", System: "Help Scout", URL: "https://api.helpscout.net", Example: "https://api.helpscout.net",
 	Path:   "/v2/conversations",
 	Auth:   []Auth{{Options: []string{"access_token"}, Field: "Authorization", Value: "Bearer {access_token}"}},
-	OAuth2: OAuth2{TokenURL: "{base}/v2/oauth2/token"},
+	OAuth2: OAuth2{TokenURL: "{base}/v2/oauth2/token"}, //nolint:gosec // an address
 	Options: []Option{
 		{Name: "access_token", Value: "<token>", Help: "of an OAuth2 application"},
 		{Name: "mailbox_id", Kind: Integer, Value: "<id>", Help: "of the inbox", Required: true},
