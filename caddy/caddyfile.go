@@ -78,6 +78,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			ticket_id   <jq expression>
 //			ticket_url  <jq expression>
 //			sign        <secret...>
+//			oauth2      <token URL> <client id> <client secret> [<scope...>]
 //			<option>    <value...>
 //			timeout     <duration>
 //			concurrency <n>

@@ -3,6 +3,7 @@ package kindly
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -74,6 +75,9 @@ func describePreset(out io.Writer, p *preset.Preset) error {
 	}
 	t = newTable(out)
 	t.line("request", method(p)+" "+p.Path)
+	if p.OAuth2 != (preset.OAuth2{}) {
+		t.line("oauth2", oauth2Usage(p))
+	}
 	t.line("texts", p.Format)
 	t.line("success", p.Success)
 	if p.Repeat != "" {
@@ -86,6 +90,14 @@ func describePreset(out io.Writer, p *preset.Preset) error {
 	}
 	fmt.Fprintf(out, "\nbody\n\n\t%s\n", p.Body)
 	return nil
+}
+
+// oauth2Usage shows what is left to say, and what needs not be said.
+func oauth2Usage(p *preset.Preset) string {
+	if p.OAuth2.TokenURL == "" {
+		return "<token URL> <client id> <client secret>   # scope " + strings.ReplaceAll(p.OAuth2.Scope, "{base}", "<URL>")
+	}
+	return "<client id> <client secret>   # at " + strings.ReplaceAll(p.OAuth2.TokenURL, "{base}", "<URL>")
 }
 
 func method(p *preset.Preset) string {

@@ -101,6 +101,14 @@ func TestCommandPresets(t *testing.T) {
 			assert.NotContains(t, request, strings.ToUpper(auth.Options[len(auth.Options)-1]))
 		}
 	}
+	for name, want := range map[string]string{
+		"help_scout":   "oauth2 +<client id> <client secret>   # at <URL>/v2/oauth2/token\n",
+		"dynamics_365": "oauth2 +<token URL> <client id> <client secret>   # scope <URL>/.default\n",
+	} {
+		description, err := execute(t, presetsCommand(), "", name)
+		require.NoError(t, err)
+		assert.Regexp(t, want, description)
+	}
 	_, err = execute(t, presetsCommand(), "", "none")
 	require.ErrorContains(t, err, `no preset "none": there are dixa,`)
 }

@@ -26,11 +26,12 @@ var configured = []any{
 	kindly.Handler{},
 	kindly.Transcript{},
 	kindly.Upstream{},
+	kindly.OAuth2{},
 	kindly.Retry{},
 	kindly.Button{},
 }
 
-var snakeCase = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
+var snakeCase = regexp.MustCompile(`^[a-z]+[0-9]*(_[a-z]+)*$`)
 
 // jsonFields returns the names in JSON of a struct's exported fields, by their
 // names in Go.
@@ -52,7 +53,7 @@ func jsonFields(t *testing.T, of any) map[string]string {
 // TestJSONParity proves that a Caddyfile can set every field.
 func TestJSONParity(t *testing.T) {
 	reached := make(map[string]bool)
-	for _, name := range []string{"everything", "presets", "transcript_off"} {
+	for _, name := range []string{"everything", "presets", "oauth2", "transcript_off"} {
 		caddyfile, _ := readGolden(t, filepath.Join("testdata/adapt", name+".caddyfiletest"))
 		adapted, _, err := adapt(caddyfile)
 		require.NoError(t, err)
@@ -75,6 +76,9 @@ func TestJSONParity(t *testing.T) {
 		}
 		for _, upstream := range handler["upstreams"].([]any) {
 			keysOf(upstream, "Upstream", reached)
+			if oauth2, ok := upstream.(map[string]any)["oauth2"]; ok {
+				keysOf(oauth2, "OAuth2", reached)
+			}
 		}
 	}
 	for _, of := range configured {
@@ -129,11 +133,11 @@ func TestJSONIsDocumented(t *testing.T) {
 		"Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
-		"Upstream.Name", "Upstream.Preset", "Upstream.Method", "Upstream.Body", "Upstream.Success", "Upstream.TicketID", "Upstream.TicketURL", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
+		"Upstream.Name", "Upstream.Preset", "Upstream.Method", "Upstream.Body", "Upstream.Success", "Upstream.TicketID", "Upstream.TicketURL", "Upstream.OAuth2", "OAuth2.TokenURL", "OAuth2.Scopes", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
 	} {
 		assert.Contains(t, strings.Join(strings.Fields(docs[optional]), " "), "Default: ", optional)
 	}
-	for _, required := range []string{"Handler.Secrets", "Handler.APIKey", "Upstream.URL", "Button.Type", "Button.Label", "Button.Value"} {
+	for _, required := range []string{"Handler.Secrets", "Handler.APIKey", "Upstream.URL", "OAuth2.ClientID", "OAuth2.ClientSecret", "Button.Type", "Button.Label", "Button.Value"} {
 		assert.Regexp(t, "(?i)required", docs[required], required)
 	}
 }
@@ -142,7 +146,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "upstream.go", "retry.go", "button.go"} {
+	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "upstream.go", "oauth2.go", "retry.go", "button.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

@@ -73,6 +73,10 @@ type Upstream struct {
 	// by each. Global placeholders are resolved when the configuration is loaded.
 	Sign []string `json:"sign,omitempty"`
 
+	// Gets the access tokens for the Authorization header by OAuth 2.0 client
+	// credentials, instead of other credentials. Default: none.
+	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
+
 	// How long one request may take. Default: 15 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
@@ -125,6 +129,9 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 			return o, err
 		}
 		o.Sign = append(o.Sign, resolved)
+	}
+	if o.OAuth2, err = u.OAuth2.options(); err != nil {
+		return o, err
 	}
 	o.Transport, err = loadTransport(ctx, u, u.TransportRaw)
 	return o, err
@@ -220,6 +227,8 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return expressionArg(d, &u.TicketURL)
 	case "sign":
 		return appendArgs(d, &u.Sign, "<secret...>")
+	case "oauth2":
+		return u.unmarshalOAuth2(d)
 	case "timeout":
 		return timeoutArg(d, &u.Timeout)
 	case "concurrency":
@@ -269,7 +278,7 @@ func (u *Upstream) unmarshalOption(d *caddyfile.Dispenser, p *preset.Preset) err
 }
 
 // subdirectives are what every upstream has.
-const subdirectives = "name, method, header, body, success, ticket_id, ticket_url, sign, timeout, concurrency, rate, transport"
+const subdirectives = "name, method, header, body, success, ticket_id, ticket_url, sign, oauth2, timeout, concurrency, rate, transport"
 
 // expressionArg takes a jq expression, which has to be one token.
 func expressionArg(d *caddyfile.Dispenser, to *string) error {

@@ -71,7 +71,10 @@ func TestGoodConfiguration(t *testing.T) {
 
 // TestWrongSyntax has what the adapter refuses: it names file and line.
 func TestWrongSyntax(t *testing.T) {
-	const upstream = "upstream https://helpdesk.example.com {; "
+	const (
+		upstream = "upstream https://helpdesk.example.com {; "
+		oauth2   = "write `oauth2 <token URL> <client id> <client secret> [<scope...>]`"
+	)
 	for name, c := range map[string]struct{ webhook, want string }{
 		"no value for a secret":            {"secret", "secret has no value: write `secret <secret...>`, at Caddyfile:3"},
 		"unset variable as a secret":       {"secret {$UNSET_VARIABLE}", "secret has no value: write `secret <secret...>`, at Caddyfile:3"},
@@ -147,11 +150,11 @@ func TestWrongSyntax(t *testing.T) {
 		"upstream: URL with another":       {"upstream ftp://helpdesk.example.com", "the URL of upstream has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:3"},
 		"upstream: URL without host":       {"upstream https:///tickets", "the URL of upstream has no host; write an absolute URL such as https://helpdesk.example.com/tickets, at Caddyfile:3"},
 		"upstream: no such port":           {"upstream https://helpdesk.example.com:99999", "the URL of upstream has no valid port; write one from 1 to 65535, or leave it out, at Caddyfile:3"},
-		"upstream: unknown":                {upstream + "foo bar; }", `unknown subdirective "foo": upstream has name, method, header, body, success, ticket_id, ticket_url, sign, timeout, concurrency, rate, transport, at Caddyfile:4`},
+		"upstream: unknown":                {upstream + "foo bar; }", `unknown subdirective "foo": upstream has name, method, header, body, success, ticket_id, ticket_url, sign, oauth2, timeout, concurrency, rate, transport, at Caddyfile:4`},
 		"preset: unknown":                  {"upstream zendsk https://acme.zendesk.com", "no preset \"zendsk\": there are dixa, dynamics_365, freshdesk,"},
 		"preset: two URLs":                 {"upstream zendesk https://acme.zendesk.com https://b.example", "wrong arguments of upstream: write `upstream [<preset>] <URL> { … }`, at Caddyfile:3"},
 		"preset: URL without scheme":       {"upstream zendesk acme.zendesk.com", "the URL of upstream has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:3"},
-		"preset: unknown option":           {"upstream jira https://acme.atlassian.net {; queue a; }", "unknown subdirective \"queue\": upstream jira has name, method, header, body, success, ticket_id, ticket_url, sign, timeout, concurrency, rate, transport, project, issuetype, priority, labels, email, api_token, access_token, at Caddyfile:4"},
+		"preset: unknown option":           {"upstream jira https://acme.atlassian.net {; queue a; }", "unknown subdirective \"queue\": upstream jira has name, method, header, body, success, ticket_id, ticket_url, sign, oauth2, timeout, concurrency, rate, transport, project, issuetype, priority, labels, email, api_token, access_token, at Caddyfile:4"},
 		"preset: option of another":        {"upstream https://acme.atlassian.net {; project a; }", "unknown subdirective \"project\": upstream has name, method,"},
 		"preset: no value":                 {"upstream jira https://acme.atlassian.net {; project; }", "project has no value: write `project <key>`, at Caddyfile:4"},
 		"preset: empty value":              {"upstream jira https://acme.atlassian.net {; labels a \"\"; }", "labels has no value: write `labels <label...>`, at Caddyfile:4"},
@@ -167,7 +170,14 @@ func TestWrongSyntax(t *testing.T) {
 		"upstream: ids":                    {upstream + "ticket_id .id .number; }", "ticket_id needs one jq expression: put it into backquotes, such as ticket_id `.subject`, at Caddyfile:4"},
 		"upstream: address again":          {upstream + "ticket_url .a; ticket_url .b; }", "ticket_url is there twice, at Caddyfile:5"},
 		"upstream: no secret to sign with": {upstream + "sign; }", "sign has no value: write `sign <secret...>`, at Caddyfile:4"},
-		"upstream: not yet oauth2":         {upstream + "oauth2 a b " + theSecret + "; }", `unknown subdirective "oauth2": upstream has name, method,`},
+		"oauth2: nothing":                  {upstream + "oauth2; }", "oauth2 has no value: " + oauth2 + ", at Caddyfile:4"},
+		"oauth2: no secret":                {upstream + "oauth2 https://login.example.com " + theSecret + "; }", "wrong arguments of oauth2: " + oauth2 + ", at Caddyfile:4"},
+		"oauth2: empty secret":             {upstream + `oauth2 https://login.example.com id ""; }`, "oauth2 has no value: " + oauth2 + ", at Caddyfile:4"},
+		"oauth2: unset variable":           {upstream + "oauth2 https://login.example.com id {$UNSET_VARIABLE}; }", "wrong arguments of oauth2: " + oauth2 + ", at Caddyfile:4"},
+		"oauth2: URL without scheme":       {upstream + "oauth2 login.example.com id " + theSecret + "; }", "the URL of oauth2 has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:4"},
+		"oauth2: again":                    {upstream + "oauth2 https://a.example id s; oauth2 https://a.example id " + theSecret + "; }", "oauth2 is there twice, at Caddyfile:5"},
+		"oauth2: no URL for a preset":      {"upstream dynamics_365 https://acme.crm.dynamics.com {; oauth2 id " + theSecret + "; }", "wrong arguments of oauth2: " + oauth2 + ", at Caddyfile:4"},
+		"oauth2: a scope but no URL":       {"upstream help_scout {; oauth2 id " + theSecret + " scope; }", "the URL of oauth2 has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:4"},
 		"upstream: header without a value": {upstream + "header Authorization; }", "wrong arguments of header: write `header <field> <value>`, at Caddyfile:4"},
 		"upstream: header of three":        {upstream + "header Authorization Bearer " + theSecret + "; }", "wrong arguments of header: write `header <field> <value>`, at Caddyfile:4"},
 		"upstream: name missing":           {upstream + "name; }", "name has no value: write `name <label>`, at Caddyfile:4"},
@@ -229,6 +239,7 @@ func TestWrongConfiguration(t *testing.T) {
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
 	missing := filepath.Join(dir, "missing")
 	t.Setenv("KINDLY_TEST_EMPTY", "")
+	t.Setenv("KINDLY_TEST_HTTP", "http://login.example.com/token")
 
 	const (
 		shop     = `kindly_webhook "shop": `
@@ -285,6 +296,15 @@ func TestWrongConfiguration(t *testing.T) {
 		"upstream: sign with another":     {upstream + "sign " + theSecret + "; }", shop + "upstream \"default\": sign: a secret is whsec_ and then base64 with its padding: make one by `echo whsec_$(head -c 32 /dev/urandom | base64)`"},
 		"upstream: sign with no variable": {upstream + "sign {env.KINDLY_TEST_UNSET}; }", shop + "upstream \"default\": sign: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
 		"upstream: header of a signature": {upstream + "sign whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw; header webhook-id 1; }", shop + "upstream \"default\": header \"Webhook-Id\" is a part of the signature: leave out it, or sign"},
+		"oauth2: http":                    {upstream + "oauth2 http://login.example.com id " + theSecret + "; }", shop + "upstream \"default\": oauth2: token_url is http, which would send the secret in the clear; write https, or the address of a loopback interface"},
+		"oauth2: http by a variable":      {upstream + "oauth2 {env.KINDLY_TEST_HTTP} id " + theSecret + "; }", shop + "upstream \"default\": oauth2: token_url is http, which would send the secret in the clear"},
+		"oauth2: secret in no variable":   {upstream + "oauth2 https://login.example.com id {env.KINDLY_TEST_UNSET}; }", shop + "upstream \"default\": oauth2: client_secret: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"oauth2: secret in an empty file": {upstream + "oauth2 https://login.example.com id {file." + empty + "}; }", shop + "upstream \"default\": oauth2: client_secret: placeholder {file." + empty + "} has no value: set it before Caddy starts"},
+		"oauth2: scope in no variable":    {upstream + "oauth2 https://login.example.com id " + theSecret + " {env.KINDLY_TEST_UNSET}; }", shop + "upstream \"default\": oauth2: scopes: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"oauth2: user in the token URL":   {upstream + "oauth2 https://id:" + theSecret + "@login.example.com id s; }", shop + "upstream \"default\": oauth2: token_url has a user or a fragment: leave it out, id and secret are written after the URL"},
+		"oauth2: and a header":            {upstream + "oauth2 https://login.example.com id " + theSecret + "; header authorization \"Bearer " + theSecret + "\"; }", shop + "upstream \"default\": oauth2 sets the header Authorization: leave out that header, or oauth2"},
+		"oauth2: and a user":              {"secret s; transcript off; upstream https://me:" + theSecret + "@helpdesk.example.com {; oauth2 https://login.example.com id s; }", shop + "upstream \"default\": oauth2 logs in already: leave out the user in the url, or oauth2"},
+		"oauth2: and a token":             {"secret s; transcript off; upstream help_scout {; mailbox_id 1; customer a@acme.example; access_token " + theSecret + "; oauth2 id " + theSecret + "; }", shop + "upstream \"help_scout\": oauth2 logs in already: leave out access_token, or oauth2"},
 		"preset: nothing":                 {"secret s; transcript off; upstream jira https://acme.atlassian.net", shop + "upstream \"jira\": project is missing: write `project <key>`, of the project that gets the issue, such as SUP"},
 		"preset: no URL":                  {"secret s; transcript off; upstream zendesk {; email a; api_token b; }", shop + "upstream \"zendesk\": url is missing: write where your Zendesk is, such as https://acme.zendesk.com"},
 		"preset: no credentials":          {"secret s; transcript off; upstream zendesk https://acme.zendesk.com {; email a; }", shop + "upstream \"zendesk\": credentials are missing: write `email` and `api_token`, or `access_token`, or a header Authorization"},
@@ -372,6 +392,11 @@ func TestWrongJSON(t *testing.T) {
 		"option that is null":    {secret + `, "upstreams": [{"preset": "jira", "url": "https://a.example", "options": {"project": null}}]`, `kindly_webhook "default": upstream "jira": project is missing`},
 		"option in an option":    {secret + `, "upstreams": [{"preset": "jira", "url": "https://a.example", "options": {"project": {"key": "A"}}}]`, `kindly_webhook "default": upstream "jira": project is not what it should be: write`},
 		"rate of nothing":        {secret + `, "upstreams": [{"url": "https://a.example", "rate": "0/s"}]`, `kindly_webhook "default": upstream "default": rate "0/s" is not a rate: write how many attempts`},
+		"oauth2 of nothing":      {secret + `, "upstreams": [{"url": "https://a.example", "oauth2": {}}]`, `kindly_webhook "default": upstream "default": oauth2: token_url is missing: write the address of the token endpoint`},
+		"oauth2 without an id":   {secret + `, "upstreams": [{"url": "https://a.example", "oauth2": {"token_url": "https://b.example", "client_secret": "` + theSecret + `"}}]`, `kindly_webhook "default": upstream "default": oauth2: client_id is missing: write the one`},
+		"oauth2, empty secret":   {secret + `, "upstreams": [{"url": "https://a.example", "oauth2": {"token_url": "https://b.example", "client_id": "a", "client_secret": ""}}]`, `kindly_webhook "default": upstream "default": oauth2: client_secret is missing: write the one`},
+		"oauth2, no scheme":      {secret + `, "upstreams": [{"url": "https://a.example", "oauth2": {"token_url": "b.example/` + theSecret + `", "client_id": "a", "client_secret": "b"}}]`, `kindly_webhook "default": upstream "default": oauth2: token_url has no scheme; write an absolute URL`},
+		"oauth2, empty scope":    {secret + `, "upstreams": [{"url": "https://a.example", "oauth2": {"token_url": "https://b.example", "client_id": "a", "client_secret": "b", "scopes": [""]}}]`, `kindly_webhook "default": upstream "default": oauth2: a scope is empty: write its name, or leave it out`},
 		"other transport":        {secret + `, "upstreams": [{"url": "https://a.example", "transport": {"protocol": "fastcgi"}}]`, "kindly_webhook \"default\": upstream \"default\": transport: its protocol only works in a reverse_proxy: write `http`"},
 		"bad language":           {secret + `, "upstreams": [{"url": "https://a.example"}], "reply": {"norsk": "a"}`, `kindly_webhook "default": reply: "norsk" is not a language tag: write one such as nb, sv or pt-BR`},
 		"a language twice":       {secret + `, "upstreams": [{"url": "https://a.example"}], "reply": {"nb": "a", "NB": "b"}`, `kindly_webhook "default": reply: there are two texts for the language nb; write one`},

@@ -119,6 +119,8 @@ type UpstreamOptions struct {
 	// Sign are the secrets that sign each request after the Standard Webhooks
 	// specification: whsec_ and base64. Several while one replaces another.
 	Sign []string
+	// OAuth2 gets the access tokens for the Authorization header, if it is not nil.
+	OAuth2 *upstream.OAuth2
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -288,6 +290,7 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 		Concurrency: o.Concurrency,
 		Mapping:     o.Mapping,
 		Sign:        o.Sign,
+		OAuth2:      o.OAuth2,
 
 		Preset:        o.Preset,
 		PresetOptions: o.PresetOptions,

@@ -93,6 +93,7 @@ var limits = map[string]map[string]int{
 	"redmine":                 {"issue.subject": 255, "issue.description": 65535},
 	"request_tracker":         {"Subject": 200},
 	"slack":                   {"text": 4000, "blocks.0.text.text": 150, "blocks.1.text.text": 3000, "blocks.2.text.text": 3000},
+	"superoffice":             {"Title": 255, "CustomFields.x": 60000},
 	"zammad":                  {"title": 250},
 	"zendesk":                 {"ticket.subject": 150, "ticket.requester.name": 255},
 }

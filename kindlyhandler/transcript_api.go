@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -78,7 +77,7 @@ func newTranscriptAPI(o TranscriptOptions, userAgent string) (*transcriptAPI, er
 	if base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, errors.New("transcript api is a base URL: leave out user, query and fragment")
 	}
-	if base.Scheme == "http" && !isLoopback(base.Hostname()) {
+	if base.Scheme == "http" && !outbound.IsLoopback(base.Hostname()) {
 		return nil, fmt.Errorf("transcript api: %w", errKeyUnsafe)
 	}
 	a := &transcriptAPI{
@@ -120,11 +119,6 @@ func bearer(key string) string {
 		return key
 	}
 	return "Bearer " + key
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (a *transcriptAPI) close() {

@@ -2,9 +2,10 @@
 // webhook, for tests and demonstrations, in the spirit of net/http/httptest:
 //
 //   - [Kindly] serves the Chat Transcript API and sends signed webhooks;
-//   - [HelpDesk] accepts tickets, records them and answers with their number.
+//   - [HelpDesk] accepts tickets, records them and answers with their number;
+//   - [TokenEndpoint] gives access tokens for it, where it wants them.
 //
-// Both listen on loopback, need no account, and can be told to fail in the
+// All listen on loopback, need no account, and can be told to fail in the
 // ways in which real servers do: see [Mode].
 //
 // What lives here is the other side of the wire only. How a webhook is

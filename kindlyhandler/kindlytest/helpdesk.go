@@ -37,6 +37,10 @@ type HelpDesk struct {
 	// requests, so that memory stays bounded under load.
 	Forget bool
 
+	// Tokens, if it is set, gives the access tokens without which a ticket is
+	// answered 401.
+	Tokens *TokenEndpoint
+
 	faults
 
 	server   *server
@@ -158,8 +162,12 @@ func (h *HelpDesk) take(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// accept records a ticket, unless it was before, and returns the answer.
+// accept records a ticket, unless it was before or has no token, and returns the
+// answer.
 func (h *HelpDesk) accept(r Request, body []byte) answer {
+	if h.Tokens != nil && !h.Tokens.Accepts(r.Header.Get("Authorization")) {
+		return refusal(http.StatusUnauthorized, "no token that is good")
+	}
 	key := r.Header.Get("Idempotency-Key")
 	id, repeated := h.record(r, key, body)
 	status := http.StatusCreated

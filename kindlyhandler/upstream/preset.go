@@ -91,6 +91,18 @@ func applyPreset(o *Options) (*settings, error) {
 	return s, nil
 }
 
+// oauth2 completes options by what the preset knows.
+func (s *settings) oauth2(o *OAuth2) *OAuth2 {
+	completed := *o
+	known := s.preset.OAuth2
+	here := func(text string) string { return strings.ReplaceAll(text, "{base}", s.values[0].(string)) }
+	completed.TokenURL = cmp.Or(completed.TokenURL, here(known.TokenURL))
+	if len(completed.Scopes) == 0 && known.Scope != "" {
+		completed.Scopes = []string{here(known.Scope)}
+	}
+	return &completed
+}
+
 // optionValue returns an option in the type of its kind, nil if nothing is
 // said.
 func optionValue(option *preset.Option, v any) (any, error) {
@@ -143,6 +155,14 @@ func optionValue(option *preset.Option, v any) (any, error) {
 // logIn sets the credentials, unless the operator has them in the URL or in a
 // header.
 func (s *settings) logIn(o *Options, texts map[string]string) error {
+	if o.OAuth2 != nil {
+		for _, auth := range s.preset.Auth {
+			if i := slices.IndexFunc(auth.Options, func(name string) bool { return texts[name] != "" }); i >= 0 {
+				return fmt.Errorf("oauth2 logs in already: leave out %s, or oauth2", auth.Options[i])
+			}
+		}
+		return nil
+	}
 	for _, auth := range s.preset.Auth {
 		if slices.ContainsFunc(auth.Options, func(name string) bool { return texts[name] == "" }) {
 			continue
@@ -170,6 +190,9 @@ func (s *settings) logIn(o *Options, texts map[string]string) error {
 	for i, auth := range s.preset.Auth {
 		ways[i] = "`" + strings.Join(auth.Options, "` and `") + "`"
 	}
+	if s.preset.OAuth2 != (preset.OAuth2{}) {
+		ways = append(ways, "`oauth2`")
+	}
 	return fmt.Errorf("credentials are missing: write %s, or a header %s", strings.Join(ways, ", or "), s.preset.Auth[0].Field)
 }
 
@@ -191,7 +214,7 @@ func Rehearsal(o Options) Options {
 			demanded = append(demanded, option.Name)
 		}
 	}
-	if len(p.Auth) > 0 {
+	if len(p.Auth) > 0 && o.OAuth2 == nil {
 		demanded = append(demanded, p.Auth[0].Options...)
 	}
 	for _, name := range demanded {
@@ -223,7 +246,11 @@ func (up *Upstream) Rehearse(ctx context.Context, id uuid.UUID, ticket []byte) (
 	for _, auth := range up.preset.Auth {
 		secret = append(secret, http.CanonicalHeaderKey(auth.Field))
 	}
-	return up.request(ctx, id, body, nil), secret, nil
+	var header http.Header
+	if up.tokens != nil {
+		header = http.Header{"Authorization": {"Bearer (from oauth2)"}}
+	}
+	return up.request(ctx, id, body, header), secret, nil
 }
 
 // replaceOptions puts options into a text that has them in braces.

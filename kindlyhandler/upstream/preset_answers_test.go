@@ -143,8 +143,9 @@ var morePresetAnswers = map[string][]answerTest{
 		{"credentials", reply{401, fields(), ``}, misconfigured},
 	},
 	"dynamics_365": {
-		{"created", reply{201, fields("OData-EntityId", "https://acme.crm.dynamics.com/api/data/v9.2/incidents(0198f3c2-0000-7000-8000-000000000000)"), `{"incidentid":"0198f3c2-0000-7000-8000-000000000000","ticketnumber":"CAS-01001-A1B2C3"}`}, delivered("CAS-01001-A1B2C3", "BASE/main.aspx?etn=incident&pagetype=entityrecord&id=0198f3c2-0000-7000-8000-000000000000")},
+		{"created", reply{201, fields("Preference-Applied", "return=representation"), `{"incidentid":"0198f3c2-0000-7000-8000-000000000000","ticketnumber":"CAS-01001-A1B2C3"}`}, delivered("CAS-01001-A1B2C3", "BASE/main.aspx?etn=incident&pagetype=entityrecord&id=0198f3c2-0000-7000-8000-000000000000")},
 		{"created, no content", reply{204, fields("OData-EntityId", "https://acme.crm.dynamics.com/api/data/v9.2/incidents(0198f3c2-0000-7000-8000-000000000000)"), ``}, delivered("", "BASE/main.aspx?etn=incident&pagetype=entityrecord&id=0198f3c2-0000-7000-8000-000000000000")},
+		{"a login page", reply{200, fields(), `<html></html>`}, refused},
 		{"created before", reply{412, fields(), `{"error":{"code":"0x80040237","message":"A record with matching key values already exists."}}`}, delivered("", "")},
 		{"rate limit", reply{429, fields("Retry-After", "35"), `{"error":{"code":"0x80072322"}}`}, held(35 * time.Second)},
 		{"validation", reply{400, fields(), `{"error":{"code":"0x80040203","message":"Invalid argument"}}`}, permanent},
@@ -185,11 +186,21 @@ var morePresetAnswers = map[string][]answerTest{
 	},
 	"salesforce": {
 		{"created", reply{201, fields(), `{"id":"5003000000D8cuIQAB","errors":[],"success":true,"created":true}`}, delivered("5003000000D8cuIQAB", "BASE/lightning/r/Case/5003000000D8cuIQAB/view")},
-		{"created before", reply{204, fields(), ``}, delivered("", "")},
+		{"created before", reply{200, fields(), `{"id":"5003000000D8cuIQAB","errors":[],"success":true,"created":false}`}, delivered("5003000000D8cuIQAB", "BASE/lightning/r/Case/5003000000D8cuIQAB/view")},
+		{"created before 46.0", reply{204, fields(), ``}, delivered("", "")},
+		{"a login page", reply{200, fields(), `<html></html>`}, refused},
+		{"external id not unique", reply{300, fields(), `["/services/data/v62.0/sobjects/Case/5003000000D8cuIQAB"]`}, misconfigured},
 		{"limit", reply{403, fields(), `[{"message":"TotalRequests Limit exceeded.","errorCode":"REQUEST_LIMIT_EXCEEDED"}]`}, held(15 * time.Minute)},
 		{"no permission", reply{403, fields(), `[{"errorCode":"INSUFFICIENT_ACCESS"}]`}, refused},
 		{"validation", reply{400, fields(), `[{"message":"Required fields are missing: [X__c]","errorCode":"REQUIRED_FIELD_MISSING"}]`}, permanent},
 		{"credentials", reply{401, fields(), `[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]`}, misconfigured},
+	},
+	"superoffice": {
+		{"created", reply{200, fields(), `{"TicketId":978,"Title":"x","Messages":[],"CustomFields":{}}`}, delivered("978", "")},
+		{"a login page", reply{200, fields(), `<html></html>`}, refused},
+		{"rate limit", reply{429, fields("Retry-After", "9"), ``}, held(9 * time.Second)},
+		{"validation", reply{400, fields(), `{}`}, permanent},
+		{"credentials", reply{401, fields(), `{}`}, misconfigured},
 	},
 	"servicenow": {
 		{"created", reply{201, fields("Location", "https://acme.service-now.com/api/now/table/incident/c537bae64f411200adf9f8e18110c76e"), `{"result":{"number":"INC0010002","sys_id":"c537bae64f411200adf9f8e18110c76e"}}`}, delivered("INC0010002", "BASE/nav_to.do?uri=incident.do%3Fsys_id%3Dc537bae64f411200adf9f8e18110c76e")},

@@ -39,6 +39,7 @@ var exampleOptions = map[string]map[string]any{
 	"redmine":                 {"api_key": secret, "project_id": "support", "text_formatting": "textile", "tracker_id": "3"},
 	"request_tracker":         {"token": secret, "queue": "Support"},
 	"slack":                   {},
+	"superoffice":             {"access_token": secret, "custom_field": "x_kindly_chat", "ticket_category_id": "3", "associate_id": "2147483647"},
 	"zammad":                  {"token": secret, "group": "Users", "customer": "nobody@acme.example"},
 	"zendesk":                 {"email": "me@acme.example", "api_token": secret, "tags": "from chat"},
 }

@@ -62,6 +62,8 @@ type Options struct {
 	// Sign are the secrets that sign each request after the Standard Webhooks
 	// specification, under the delivery's id: whsec_ and base64.
 	Sign []string
+	// OAuth2 gets the access tokens for the Authorization header, if it is not nil.
+	OAuth2 *OAuth2
 }
 
 // Upstream is one ticket system. It is safe for concurrent use.
@@ -77,6 +79,7 @@ type Upstream struct {
 	idInPath  bool // the path has idMark
 	mapping   *mapping
 	signer    signer
+	tokens    *tokens // nil without OAuth2
 	transport http.RoundTripper
 	own       *http.Transport // nil if the transport is somebody else's
 }
@@ -123,6 +126,14 @@ func New(o Options) (*Upstream, error) {
 		up.own = outbound.NewTransport(o.Concurrency)
 		up.transport = up.own
 	}
+	if o.OAuth2 != nil {
+		if err := checkOnly(u, o.Fields); err != nil {
+			return nil, err
+		}
+		if up.tokens, err = newTokens(s.oauth2(o.OAuth2), up); err != nil {
+			return nil, err
+		}
+	}
 	if user := u.User; user != nil {
 		r := http.Request{Header: make(http.Header)}
 		password, _ := user.Password()
@@ -166,7 +177,31 @@ func (up *Upstream) Close() {
 
 // Send makes one attempt to deliver a ticket under the delivery's id. The
 // header becomes the request's own.
+//
+// With OAuth2 it gets a token first if there is none that is good, and once
+// more, with a second request, if the upstream refuses it.
 func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) delivery.Outcome {
+	if up.tokens == nil {
+		return up.post(ctx, id, ticket, header)
+	}
+	t, failure := up.tokens.get(ctx, nil)
+	if failure == nil {
+		o := up.post(ctx, id, ticket, t.authorize(header))
+		if !isRefusedToken(o) {
+			return o
+		}
+		t, failure = up.tokens.get(ctx, t)
+	}
+	if failure != nil {
+		o := *failure
+		o.Stage = delivery.StageUpstream
+		return o
+	}
+	return up.post(ctx, id, ticket, t.authorize(header))
+}
+
+// post makes one request.
+func (up *Upstream) post(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) delivery.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, up.timeout)
 	defer cancel()
 	// net/http can repeat a request by itself: its last try may have got

@@ -33,6 +33,8 @@ type Preset struct {
 	// Auth are the ways to log in; the first is used for which all options are
 	// there. Without any, the URL is the secret.
 	Auth []Auth
+	// OAuth2 is what is known of getting access tokens by client credentials.
+	OAuth2 OAuth2
 	// Options are what the operator can or must say, by the names that the system
 	// has for them.
 	Options []Option
@@ -74,6 +76,15 @@ type Auth struct {
 	// encodes that as user and password.
 	Field, Value string
 	Basic        bool
+}
+
+// OAuth2 is how to get access tokens by client credentials (RFC 6749, section
+// 4.4). Both may have {base}, the URL of the system.
+type OAuth2 struct {
+	// TokenURL is the token endpoint, empty if the operator has to say it.
+	TokenURL string
+	// Scope is what is asked for if the operator says nothing.
+	Scope string
 }
 
 // Option is something that the operator says.
@@ -123,7 +134,7 @@ const (
 // all are the presets, by their names.
 var all = []*Preset{
 	dixa, dynamics365, freshdesk, front, github, gitlab, helpScout, hubspot, intercom, jira, jiraServiceManagement,
-	linear, redmine, requestTracker, salesforce, serviceNow, slack, zammad, zendesk,
+	linear, redmine, requestTracker, salesforce, serviceNow, slack, superOffice, zammad, zendesk,
 }
 
 // All returns the presets in the order of their names.
