@@ -35,7 +35,7 @@ func BenchmarkServe(b *testing.B) {
 		mac.Reset()
 		mac.Write(body)
 		signature := base64.StdEncoding.EncodeToString(mac.Sum(sum[:0]))
-		if err := h.Serve(w, benchmarkRequest(body, signature)); err != nil {
+		if _, err := h.Serve(w, benchmarkRequest(body, signature)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -48,7 +48,7 @@ func BenchmarkServeRefused(b *testing.B) {
 	w := &discardWriter{header: make(http.Header)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := h.Serve(w, benchmarkRequest(body, publishedSignature)); err == nil {
+		if _, err := h.Serve(w, benchmarkRequest(body, publishedSignature)); err == nil {
 			b.Fatal("it was not refused")
 		}
 	}
