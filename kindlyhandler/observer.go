@@ -36,9 +36,9 @@ type Result struct {
 	// nor the configuration names, and empty where there was none to speak of.
 	Event string
 	// Outcome is one of "delivered", "pending" and "dead" (in the answer; a
-	// pending delivery goes on), "duplicate", "ignored", "not_stored",
-	// "handshake", "passed_on" (to a next handler), and "refused_" with a
-	// reason.
+	// pending delivery goes on), "duplicate", "ignored", "not_stored" (a
+	// dialogue whose chat was told so), "handshake", "passed_on" (to a next
+	// handler), and "refused_" with a reason.
 	Outcome string
 }
 
