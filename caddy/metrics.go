@@ -52,13 +52,17 @@ func durations(name, help string, labels ...string) *prometheus.HistogramVec {
 	}, labels)
 }
 
+func collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		webhooksTotal, webhookDuration, signaturesTotal, transcriptsMissingTotal, attemptsTotal, attemptDuration,
+		lossesTotal, eventsDroppedTotal, gauges{},
+	}
+}
+
 // registerMetrics enters the collectors into the configuration's registry.
 func registerMetrics(ctx caddy.Context) error {
 	registry := ctx.GetMetricsRegistry()
-	for _, collector := range []prometheus.Collector{
-		webhooksTotal, webhookDuration, signaturesTotal, transcriptsMissingTotal, attemptsTotal, attemptDuration,
-		lossesTotal, eventsDroppedTotal, gauges{},
-	} {
+	for _, collector := range collectors() {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err
