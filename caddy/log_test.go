@@ -47,7 +47,7 @@ func TestAccessLog(t *testing.T) {
 // happens to it, also without debug.
 func TestLogTellsTheStory(t *testing.T) {
 	l := newLifecycle(t)
-	l.load(l.site("\tlog\n"+l.webhook("shop", l.desk.URL)))
+	l.load(l.site("\tlog\n" + l.webhook("shop", l.desk.URL)))
 	l.desk.FailNext(1, kindlytest.Status(http.StatusServiceUnavailable))
 	l.send("shop", "chat-1")
 	require.NoError(t, l.desk.Wait(l.context(), 1))

@@ -61,6 +61,7 @@ func collectors() []prometheus.Collector {
 
 // registerMetrics enters the collectors into the configuration's registry.
 func registerMetrics(ctx caddy.Context) error {
+	lossesTotal.WithLabelValues("", "", string(delivery.LossDamaged)) // whose they were could not be read
 	registry := ctx.GetMetricsRegistry()
 	for _, collector := range collectors() {
 		var already prometheus.AlreadyRegisteredError
@@ -145,7 +146,9 @@ func (o *observer) Upstream(name string) delivery.Observer {
 	} {
 		u.attempts[l] = u.counter(l)
 	}
-	lossesTotal.WithLabelValues(lane.Webhook, lane.Upstream, string(delivery.LossDead))
+	for _, why := range []delivery.Loss{delivery.LossDead, delivery.LossExpired, delivery.LossDamaged, delivery.LossLeftBehind} {
+		lossesTotal.WithLabelValues(lane.Webhook, lane.Upstream, string(why))
+	}
 	return u
 }
 

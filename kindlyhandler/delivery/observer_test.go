@@ -133,14 +133,17 @@ func TestObserverOfAShutdown(t *testing.T) {
 
 // Whoever was told to wait for a ticket finds in the log that it came.
 func TestLogOfWhatComesLater(t *testing.T) {
-	run(t, func(r *rig) {
-		levels := func() (levels []string) {
+	delivered := func(r *rig) func() []string {
+		return func() (levels []string) {
 			for _, line := range r.logs.FilterMessage("ticket delivered").All() {
 				levels = append(levels, line.Level.String())
 			}
 			r.logs.TakeAll()
 			return levels
 		}
+	}
+	run(t, func(r *rig) {
+		levels := delivered(r)
 		r.upstream.replies(slowly(2*time.Second, success))
 		r.submits(5 * time.Second)
 		require.Equal(r, []string{"debug"}, levels(), "in the answer")
@@ -150,7 +153,9 @@ func TestLogOfWhatComesLater(t *testing.T) {
 		r.submits(0)
 		r.passes(time.Minute)
 		require.Equal(r, []string{"debug"}, levels(), "nobody waits for any")
-
+	})
+	run(t, func(r *rig) {
+		levels := delivered(r)
 		r.breaks()
 		r.logs.TakeAll()
 		r.submits(5 * time.Second)
