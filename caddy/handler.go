@@ -68,7 +68,7 @@ func init() {
 // `{kindly.customer.name}` | The customer's name
 // `{kindly.customer.email}` | The customer's e-mail address, if it is one
 // `{kindly.customer.phone}` | The customer's phone number
-// `{kindly.customer.id}` | The user id that the chat client has set
+// `{kindly.customer.id}` | The user id that the chat client has set, or that of the verified customer
 // `{kindly.context.<key>}` | A value of the chat's context
 // `{kindly.message}` | What the user wrote
 // `{kindly.ticket.id}` | The ticket's id, once it is delivered
@@ -119,6 +119,10 @@ type Handler struct {
 
 	// How to fetch transcripts.
 	Transcript *Transcript `json:"transcript,omitempty"`
+
+	// How the tokens of chats' users are checked. Default: they are not, and no
+	// customer is verified.
+	ChatAuth *ChatAuth `json:"chat_auth,omitempty"`
 
 	// Where tickets go. The first one's result is what the chat is told.
 	Upstreams []*Upstream `json:"upstreams,omitempty"`
@@ -305,6 +309,9 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 		return o, err
 	}
 	if o.Transcript, err = h.transcriptOptions(ctx); err != nil {
+		return o, err
+	}
+	if o.ChatAuth, err = h.ChatAuth.options(); err != nil {
 		return o, err
 	}
 	for i, u := range h.Upstreams {
