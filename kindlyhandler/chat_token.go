@@ -170,6 +170,8 @@ func bearerToken(authorization []string) (string, *tokenError) {
 		return "", errTokenHeader
 	case len(token) > maxToken:
 		return "", errTokenSize
+	case strings.ContainsAny(token, "\r\n"): // which base64 would pass over
+		return "", errTokenMalformed
 	default:
 		return strings.Trim(token, " "), nil
 	}
