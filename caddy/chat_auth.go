@@ -44,6 +44,9 @@ func (a *ChatAuth) options() (*kindlyhandler.ChatAuthOptions, error) {
 		if err != nil {
 			return nil, err
 		}
+		if path == "" {
+			return nil, errors.New("chat_auth: the name of a file is empty: write the path of a file with public keys")
+		}
 		file, err := readKeyFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("chat_auth: %w", err)
