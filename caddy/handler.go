@@ -42,6 +42,9 @@ func init() {
 // Deliveries are kept in the store of the app `kindly`, by default a file: what
 // was accepted survives a reload of the configuration, a stop and a crash.
 //
+// With `chat_auth`, the token of a user who is logged in, which Kindly forwards,
+// makes the ticket's customer a verified one.
+//
 // Without an upstream, this is a middleware: it verifies the webhook, replaces
 // the request's body by the ticket, sets the placeholders below and calls the
 // next handler, whose answer goes back to Kindly. Nothing is stored or retried
