@@ -193,6 +193,21 @@ func TestChatAuth_duplicates(t *testing.T) {
 			assert.Equal(t, 1, r.desk.Attempts())
 		})
 	}
+	t.Run("while it is pending", func(t *testing.T) {
+		r := newRig(t, setup{options: func(o *kindlyhandler.Options) {
+			authenticates(t, false)(o)
+			o.ReplyPending = kindlyhandler.Texts{"": "{kindly.customer.email}"}
+		}})
+		r.desk.Fail(kindlytest.Status(http.StatusTooManyRequests, "Retry-After", "60"))
+		for _, first := range []struct{ token, chat, email string }{
+			{good, chatID, private + "@example.com"},
+			{bad, "chat-3", "me@example.com"},
+		} {
+			for _, token := range []string{first.token, userToken(t, first.chat, time.Minute), bad, ""} {
+				r.told(r.sendAs(token, kindlytest.DialogueWebhookFor(first.chat)), first.email)
+			}
+		}
+	})
 	t.Run("refused, then good", func(t *testing.T) {
 		r := newRig(t, setup{options: authenticates(t, true)})
 		for _, token := range []string{bad, ""} {
