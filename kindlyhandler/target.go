@@ -146,6 +146,9 @@ func remember(d *delivery.Delivery) (*memo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the stored webhook: %w", err)
 	}
+	if e.verified, err = decodeCustomer(d.Customer); err != nil {
+		return nil, err
+	}
 	m := &memo{event: e}
 	d.Memo = m
 	return m, nil
