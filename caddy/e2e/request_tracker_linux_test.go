@@ -39,9 +39,9 @@ func (d *supportDesk) directive(head, token string) string {
 		"secret {env.KINDLY_SECRET}",
 		"api_key {env.KINDLY_API_KEY}",
 		"transcript {\n\t\t\tapi "+d.kindly.URL+"\n\t\t}",
-		"upstream request_tracker "+d.page("")+" {\n\t\t\ttoken "+token+"\n\t\t\tqueue Support\n\t\t}",
+		"upstream request_tracker "+d.page("")+" {\n\t\t\ttoken "+token+"\n\t\t\tqueue Support\n\t\t\ttimeout 25s\n\t\t}",
 		"retry {\n\t\t\tmax_interval 1s\n\t\t}",
-		"respond_within 20s",
+		"respond_within 28s",
 		`reply "Ticket {kindly.ticket.id} created."`,
 		`reply_pending "You will hear from us."`,
 		"new_context ticket {kindly.ticket.url}",
@@ -166,8 +166,10 @@ func (d *supportDesk) executesNothing(b *browser) {
 	b.dialogs.Store(0)
 
 	id, page := d.created(d.chat("<script>alert(5)</script>", rtUser{EmailAddress: "x@example.no", RealName: `"Kari" <script>alert(6)</script> <y@evil.example>, "z@evil.example`}, attack,
-		message{"sender": "USER", "name": "</b>" + attack, "message": attack, "buttons": []any{message{"label": attack, "value": "javascript:alert(7)"}},
-			"attachments": []any{message{"name": attack, "url": "https://files.example.com/\"><script>alert(8)</script>"}}}))
+		message{
+			"sender": "USER", "name": "</b>" + attack, "message": attack, "buttons": []any{message{"label": attack, "value": "javascript:alert(7)"}},
+			"attachments": []any{message{"name": attack, "url": "https://files.example.com/\"><script>alert(8)</script>"}},
+		}))
 	ticket := d.ticket(id)
 	require.Len(t, ticket.Requestor, 1)
 	require.Equal(t, rtUser{EmailAddress: "x@example.no", RealName: "Kari scriptalert6script yevil.example zevil.example"}, d.user(ticket.Requestor[0].ID))

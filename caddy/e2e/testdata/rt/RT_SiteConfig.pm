@@ -12,9 +12,10 @@ Set($WebPort,      $ENV{RT_TEST_PORT});
 Set($DatabaseType, 'SQLite');
 Set($DatabaseName, "$dir/rt.db");
 
-Set($MailCommand, 'mbox');    # writes to VarPath
-Set($LogToSyslog, undef);
-Set($LogToSTDERR, 'warning');
+Set($MailCommand,   'mbox');    # writes to VarPath
+Set($HTMLFormatter, 'core');    # of mails; the default is what the machine has
+Set($LogToSyslog,   undef);
+Set($LogToSTDERR,   'warning');
 
 $RT::VarPath         = "$dir/var";
 $RT::MasonDataDir    = "$dir/mason";
