@@ -141,9 +141,9 @@ func (d *supportDesk) showsTicket(b *browser) {
 	b.screenshot("ticket.png")
 	for _, text := range []string{
 		"Customer: Kari Nordmann, kari@example.no\n",
-		"2026-11-23 09:00:00 UTC – Hjelperen:\n", "Hei! Velg et tema:", "[Vilkår]",
-		"2026-11-23 09:01:00 UTC – Kari Nordmann:\n", "Pakken er våt 😢 – hva nå?", "Attachment: skade.jpg",
-		"2026-11-23 09:02:00 UTC – Ola:\n", "Fyll ut skjemaet.", "Varer kan returneres.",
+		"2026-11-23 10:00:00 CET – Hjelperen:\n", "Hei! Velg et tema:", "[Vilkår]",
+		"2026-11-23 10:01:00 CET – Kari Nordmann:\n", "Pakken er våt 😢 – hva nå?", "Attachment: skade.jpg",
+		"2026-11-23 10:02:00 CET – Ola:\n", "Fyll ut skjemaet.", "Varer kan returneres.",
 	} {
 		require.Contains(t, said, text)
 	}
