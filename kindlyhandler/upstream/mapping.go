@@ -39,7 +39,8 @@ type Mapping struct {
 type mapping struct {
 	body, success, ticketID, ticketURL *jq.Expression
 
-	throttled *jq.Expression // of the preset
+	throttled, transient *jq.Expression // of the preset
+
 	statuses  []statusClass
 	variables []any
 }
@@ -66,6 +67,7 @@ func newMapping(m Mapping, s *settings) (*mapping, error) {
 		{"ticket_id", m.TicketID, ".body.ticket.id", &compiled.ticketID, jq.Compile},
 		{"ticket_url", m.TicketURL, ".body.ticket.url", &compiled.ticketURL, jq.Compile},
 		{"throttled", s.preset.Throttled, ".status == 403", &compiled.throttled, jq.Compile},
+		{"transient", s.preset.Transient, ".status == 400", &compiled.transient, jq.Compile},
 	} {
 		if field.source == "" {
 			continue
@@ -114,13 +116,13 @@ func (up *Upstream) Body(ctx context.Context, ticket map[string]any) ([]byte, er
 	return body, nil
 }
 
-// isThrottled tells whether an answer asks to be left alone although its status
-// does not say so.
-func (m *mapping) isThrottled(ctx context.Context, a *answer) bool {
-	if m.throttled == nil {
+// holds tells whether one of the preset's tests is true of an answer. One that
+// there is not, or that fails, is not.
+func (m *mapping) holds(ctx context.Context, test *jq.Expression, a *answer) bool {
+	if test == nil {
 		return false
 	}
-	result, err := m.throttled.Eval(ctx, a.value(), m.variables...)
+	result, err := test.Eval(ctx, a.value(), m.variables...)
 	return err == nil && result == true
 }
 

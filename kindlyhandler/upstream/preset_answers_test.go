@@ -36,6 +36,7 @@ var (
 	permanent     = expectation{verdict: delivery.Permanent}
 	misconfigured = expectation{verdict: delivery.Misconfigured}
 	refused       = expectation{verdict: delivery.Refused}
+	later         = expectation{verdict: delivery.Transient}
 	held          = func(wait time.Duration) expectation {
 		return expectation{verdict: delivery.Transient, hold: true, wait: wait}
 	}
@@ -101,10 +102,11 @@ var presetAnswers = map[string][]answerTest{
 		{"issues are off", reply{410, fields(), `{"message":"Issues are disabled for this repo"}`}, refused},
 	},
 	"request_tracker": {
-		{"created", reply{201, fields("Location", "https://rt.example.com/REST/2.0/ticket/1"), `{"_url":"https://rt.example.com/REST/2.0/ticket/1","id":"1","type":"ticket"}`}, delivered("1", "BASE/Ticket/Display.html?id=1")},
+		{"created", reply{201, fields("Location", "/REST/2.0/ticket/1"), `{"_url":"https://rt.example.com/REST/2.0/ticket/1","id":"1","type":"ticket"}`}, delivered("1", "BASE/Ticket/Display.html?id=1")},
 		{"validation", reply{400, fields(), `{"message":"Could not create ticket. Queue not set"}`}, permanent},
 		{"credentials", reply{401, fields(), `{"message":"Unauthorized"}`}, misconfigured},
-		{"no permission, no queue", reply{403, fields(), `{"message":"Forbidden"}`}, refused},
+		{"no permission, no queue", reply{403, fields(), `{"message":"No permission to create tickets in the queue 'Sales'"}`}, refused},
+		{"full disk", reply{400, fields(), `{"message":"Ticket could not be created due to an internal error"}`}, later},
 	},
 	"freshdesk": {
 		{"created", reply{201, fields("Location", "https://acme.freshdesk.com/api/v2/tickets/141"), `{"id":141,"subject":"Support Needed...","status":2}`}, delivered("141", "BASE/a/tickets/141")},
