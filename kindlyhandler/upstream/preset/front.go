@@ -33,5 +33,6 @@ var front = &Preset{
 	Success:   "202",
 	TicketID:  ".body.message_uid",
 	TicketURL: "null",
+	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: UnixSeconds}},
 	Repeat:    "external_id, the delivery's id",
 }
