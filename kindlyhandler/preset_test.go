@@ -143,7 +143,7 @@ func TestPreset_hostileChats(t *testing.T) {
 				requireHarmless(t, p, what, body)
 				again, err := up.Body(t.Context(), ticket.value(true))
 				require.NoError(t, err)
-				require.Equal(t, string(body), string(again), "a repeated request is another one, or needs the source")
+				require.Equal(t, string(body), string(again), "a repeated request is another one, or needs more of the ticket")
 			}
 		})
 	}
