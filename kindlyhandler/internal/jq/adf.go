@@ -48,7 +48,7 @@ func OpaqueADF(s string, n int) any {
 }
 
 func encodedADF(s string) string {
-	out := make([]byte, 0, 2*len(s)+64)
+	out := make([]byte, 0, 3*len(s)+64)
 	out = richtext.AppendADF(append(out, `{"content":`...), s)
 	return string(append(out, `,"type":"doc","version":1}`...))
 }

@@ -26,7 +26,7 @@ var front = &Preset{
 		body: ticket_html(500000),
 		body_format: "html",
 		external_id: .id,
-		created_at: (.received_at | sub("\\.[0-9]+"; "") | fromdateiso8601),
+		created_at: (.received_at[:19] + "Z" | fromdateiso8601),
 		type: "email",
 		metadata: {thread_ref: .chat.id, is_inbound: true, is_archived: false, should_skip_rules: false}
 	}`,
