@@ -193,7 +193,7 @@ var comparisons = []comparison{
 		of: "whole_job_jira", to: "whole_job",
 		metric:  "CPU/request",
 		value:   func(w window) float64 { return w.CaddyCPU },
-		targets: map[int]float64{16: 1.15, 64: 1.15},
+		targets: map[int]float64{16: 1.18, 64: 1.18}, // of which the preset is 15 %
 		atMost:  true,
 	},
 	{

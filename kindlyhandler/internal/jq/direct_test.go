@@ -11,8 +11,14 @@ import (
 // included.
 func TestDirect(t *testing.T) {
 	inputs := []any{
-		nil, "text", 1, []any{}, map[string]any{},
-		map[string]any{"body": nil}, map[string]any{"body": "text"}, map[string]any{"body": map[string]any{}},
+		nil,
+		"text",
+		1,
+		[]any{},
+		map[string]any{},
+		map[string]any{"body": nil},
+		map[string]any{"body": "text"},
+		map[string]any{"body": map[string]any{}},
 		map[string]any{"body": map[string]any{"id": json.Number("4711"), "url": "https://a.example/"}},
 		map[string]any{"body": map[string]any{"id": json.Number("1.50"), "url": []any{}}},
 		map[string]any{"body": map[string]any{"id": map[string]any{"a": "b"}, "url": true}},

@@ -162,8 +162,11 @@ var adfMarks = []struct {
 	style style
 	node  string
 }{
-	{bold, `{"type":"strong"}`}, {italic, `{"type":"em"}`}, {underline, `{"type":"underline"}`},
-	{strike, `{"type":"strike"}`}, {code, `{"type":"code"}`},
+	{bold, `{"type":"strong"}`},
+	{italic, `{"type":"em"}`},
+	{underline, `{"type":"underline"}`},
+	{strike, `{"type":"strike"}`},
+	{code, `{"type":"code"}`},
 }
 
 // marks writes the styles of a text and its link, if there are any.
