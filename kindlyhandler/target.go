@@ -87,7 +87,7 @@ var errCutOff = errors.New("cut off by a shutdown")
 // body returns what is sent for a ticket.
 func (t *target) body(ctx context.Context, ticket *Ticket) ([]byte, error) {
 	if t.upstream.Maps() {
-		return t.upstream.Body(ctx, ticket.value(t.upstream.NeedsSource()))
+		return t.upstream.Body(ctx, ticket.value(t.upstream.NeedsAll()))
 	}
 	body, err := ticket.encode()
 	if err != nil {

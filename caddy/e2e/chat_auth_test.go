@@ -259,11 +259,11 @@ func TestExampleJiraServiceManagement(t *testing.T) {
 		var request struct {
 			RaiseOnBehalfOf    string
 			ServiceDeskID      string
-			RequestFieldValues struct{ Description string }
+			RequestFieldValues struct{ Description json.RawMessage }
 		}
 		require.NoError(t, json.Unmarshal(ticket.Body, &request))
 		require.Equal(t, customer, request.RaiseOnBehalfOf)
 		require.Equal(t, "10", request.ServiceDeskID)
-		require.Equal(t, customer != "", strings.Contains(request.RequestFieldValues.Description, "(verified)"))
+		require.Equal(t, customer != "", strings.Contains(string(request.RequestFieldValues.Description), "(verified)"))
 	}
 }

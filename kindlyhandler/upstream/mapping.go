@@ -57,12 +57,16 @@ func newMapping(m Mapping, s *settings) (*mapping, error) {
 		}
 		m.Success = ""
 	}
+	texts := library
+	if s.ownBody {
+		texts = presetLibrary
+	}
 	for _, field := range []struct {
 		name, source, such string
 		to                 **jq.Expression
 		compile            func(source string, variables ...string) (*jq.Expression, error)
 	}{
-		{"body", m.Body, "{title: .subject, text: .transcript.text}", &compiled.body, library.Compile},
+		{"body", m.Body, "{title: .subject, text: .transcript.text}", &compiled.body, texts.Compile},
 		{"success", m.Success, ".status == 200 and .body.ok", &compiled.success, jq.Compile},
 		{"ticket_id", m.TicketID, ".body.ticket.id", &compiled.ticketID, jq.Compile},
 		{"ticket_url", m.TicketURL, ".body.ticket.url", &compiled.ticketURL, jq.Compile},
@@ -98,9 +102,9 @@ func (c statusClass) has(status int) bool {
 // Maps tells whether [Upstream.Body] makes something else of a ticket.
 func (up *Upstream) Maps() bool { return up.mapping.body != nil }
 
-// NeedsSource tells whether [Upstream.Body] can need what Kindly sent, which no
-// preset does.
-func (up *Upstream) NeedsSource() bool { return !up.ownBody }
+// NeedsAll tells whether [Upstream.Body] can need the ticket's messages, context,
+// attachments and source. No preset does.
+func (up *Upstream) NeedsAll() bool { return !up.ownBody }
 
 // Body returns what is sent for a ticket, in the form in which encoding/json
 // decodes it. Its errors do not repeat anything of the ticket.
