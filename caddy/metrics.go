@@ -22,6 +22,9 @@ var (
 		"How long webhooks took that were not refused, from the request to the answer.", "name")
 	signaturesTotal = counters("signatures_total",
 		"Valid signatures by webhook and the position of the secret that made them, from 1.", "name", "secret")
+	chatTokensTotal = counters("chat_tokens_total",
+		"Dialogue webhooks whose user token was checked, by webhook and result (ok, missing or bad), and why it is bad: header, "+
+			"too_large, malformed, algorithm, key, signature, claims, expired, not_yet_valid or chat.", "name", "result", "reason")
 	transcriptsMissingTotal = counters("transcripts_missing_total",
 		"Tickets that went out without the chat's transcript because it could not be had.", "name")
 	attemptsTotal = counters("attempts_total",
@@ -54,7 +57,7 @@ func durations(name, help string, labels ...string) *prometheus.HistogramVec {
 
 func collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		webhooksTotal, webhookDuration, signaturesTotal, transcriptsMissingTotal, attemptsTotal, attemptDuration,
+		webhooksTotal, webhookDuration, signaturesTotal, chatTokensTotal, transcriptsMissingTotal, attemptsTotal, attemptDuration,
 		lossesTotal, eventsDroppedTotal, gauges{},
 	}
 }
@@ -84,6 +87,7 @@ type observer struct {
 	webhooks           *prometheus.CounterVec
 	duration           prometheus.Observer
 	signatures         []prometheus.Counter
+	chatTokens         *prometheus.CounterVec
 	transcriptsMissing prometheus.Counter
 }
 
@@ -97,6 +101,7 @@ func observe(app *App, name string, secrets int) kindlyhandler.Observer {
 		name:               name,
 		webhooks:           webhooksTotal.MustCurryWith(label),
 		duration:           webhookDuration.With(label),
+		chatTokens:         chatTokensTotal.MustCurryWith(label),
 		transcriptsMissing: transcriptsMissingTotal.With(label),
 	}
 	for position := range secrets {
@@ -118,6 +123,11 @@ func (o *observer) Webhook(result kindlyhandler.Result, took time.Duration) {
 
 // Signature implements [kindlyhandler.Observer].
 func (o *observer) Signature(position int) { o.signatures[position].Inc() }
+
+// ChatToken implements [kindlyhandler.Observer].
+func (o *observer) ChatToken(result, reason string) {
+	o.chatTokens.WithLabelValues(result, reason).Inc()
+}
 
 // TranscriptMissing implements [kindlyhandler.Observer].
 func (o *observer) TranscriptMissing() { o.transcriptsMissing.Inc() }

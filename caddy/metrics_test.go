@@ -312,6 +312,6 @@ func TestMetricsInReadme(t *testing.T) {
 		if l := labels.FindStringSubmatch(text)[1]; l != "" {
 			family += "{" + l + "}"
 		}
-		require.True(t, strings.Contains(readme, "\n  | `"+family+"` | "), "the README's table of metrics has no %s", family)
+		require.True(t, strings.Contains(readme, "\n| `"+family+"` | "), "the README's table of metrics has no %s", family)
 	}
 }

@@ -23,6 +23,7 @@ type Handler struct {
 	name          string
 	verifier      *verifier
 	verifyToken   string
+	chatAuth      *chatAuth // nil if user tokens are not checked
 	allow         string
 	maxBody       int64
 	dedupe        time.Duration
@@ -113,6 +114,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) (Result, error) 
 // admit takes a request as far as anybody can come without a place in the
 // queue: if there is neither an event nor a refusal then, it is answered.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request, started time.Time) (e *event, answered Result, refusal *Error) {
+	authorization := h.chatAuth.take(r.Header)
 	if r.Method == http.MethodGet && h.verifyToken != "" {
 		answered, refusal = h.handshake(w, r, started)
 		return nil, answered, refusal
@@ -135,7 +137,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, started time.Tim
 	case slices.Contains(h.ignoreSources, e.source):
 		why = "ignore_source"
 	default:
-		return e, answered, nil
+		return e, answered, h.authenticate(r, e, authorization)
 	}
 	answered = h.result(e, outcomeIgnored)
 	h.observer.Webhook(answered, time.Since(started))
@@ -153,6 +155,10 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (rec
 	dispatcher, wait := h.awaitQueue()
 	if dispatcher == nil {
 		return receipt, nil, errNotReady
+	}
+	customer, err := encodeCustomer(e.verified)
+	if err != nil {
+		return receipt, nil, err
 	}
 	key, expires := h.key(e, received)
 	deliveries = make([]*delivery.Delivery, len(h.targets))
@@ -172,6 +178,7 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (rec
 			ChatID:     strings.Clone(e.chatID),
 			ReceivedAt: received,
 			Body:       e.raw,
+			Customer:   customer,
 		}
 	}
 	// For one attempt only: what is read from an event is not safe to share.
@@ -218,7 +225,8 @@ const (
 )
 
 // key identifies the webhook by its bytes, not by its signature, which
-// changes with the secret.
+// changes with the secret, nor by its user token: the same webhook with a
+// better one makes no second ticket.
 func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
 	window := h.dedupe
 	switch {
@@ -243,6 +251,9 @@ func (h *Handler) told(receipt delivery.Receipt, e *event) []byte {
 	d := &receipt.Delivery
 	if d.State != delivery.Pending && len(d.Answer) > 0 {
 		return d.Answer
+	}
+	if customer, err := decodeCustomer(d.Customer); err == nil && receipt.Duplicate {
+		e.verified = customer // as the first one proved it
 	}
 	return h.answers.render(d.State, &facts{id: d.ID, event: e, ticket: d.Ticket})
 }

@@ -231,11 +231,14 @@ type counts struct {
 	mu                 sync.Mutex
 	webhooks           map[string]int
 	signatures         map[int]int
+	tokens             map[string]int
 	transcriptsMissing int
 	untimed            bool
 }
 
-func newCounts() *counts { return &counts{webhooks: map[string]int{}, signatures: map[int]int{}} }
+func newCounts() *counts {
+	return &counts{webhooks: map[string]int{}, signatures: map[int]int{}, tokens: map[string]int{}}
+}
 
 func (c *counts) Webhook(result kindlyhandler.Result, took time.Duration) {
 	c.mu.Lock()
@@ -250,6 +253,12 @@ func (c *counts) Signature(position int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.signatures[position]++
+}
+
+func (c *counts) ChatToken(result, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens[strings.TrimSpace(result+" "+reason)]++
 }
 
 func (c *counts) TranscriptMissing() {
