@@ -57,8 +57,9 @@ func durations(name, help string, labels ...string) *prometheus.HistogramVec {
 
 func collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		webhooksTotal, webhookDuration, signaturesTotal, chatTokensTotal, transcriptsMissingTotal, attemptsTotal, attemptDuration,
-		lossesTotal, eventsDroppedTotal, gauges{},
+		webhooksTotal, webhookDuration, signaturesTotal, chatTokensTotal, transcriptsMissingTotal,
+		attemptsTotal, attemptDuration, lossesTotal, eventsDroppedTotal,
+		gauges{},
 	}
 }
 
