@@ -292,7 +292,7 @@ func TestAdminRefuses(t *testing.T) {
 		{get, deliveries + "?limit=ten", "", 400, "write a number from 1 to 1000"},
 		{get, deliveries + "?after=4711", "", 400, `write what the page before has as its "after"`},
 		{get, deliveries + "?after=" + uuid.Nil.String(), "", 400, `write what the page before has as its "after"`},
-		{get, deliveries + "?upstream=zendesk", "", 400, `no parameter "upstream": there are state, name, chat_id, limit and after`},
+		{get, deliveries + "?colour=red", "", 400, `no parameter "colour": there are state, name, upstream, chat_id, limit and after`},
 		{get, deliveries + "?%zz", "", 400, "the parameters cannot be read"},
 		{get, "/kindly/status?name=support", "", 400, "parameters mean nothing here"},
 		{get, deliveries + "/" + delivered + "?state=dead", "", 400, "parameters mean nothing here"},
