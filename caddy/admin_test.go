@@ -358,6 +358,7 @@ func TestAdminList(t *testing.T) {
 		r.gets("/kindly/deliveries?state=dead", all(aDead))
 		r.gets("/kindly/deliveries?name=support&chat_id=two", all(aPending))
 		r.gets("/kindly/deliveries?name=sales", all())
+		r.gets("/kindly/deliveries?name=support&upstream=slack", all(aDead))
 
 		r.gets("/kindly/deliveries?limit=2", `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`)
 		r.gets("/kindly/deliveries?limit=2&after=0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02", all(aDelivered))
