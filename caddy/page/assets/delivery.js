@@ -18,7 +18,7 @@ function details(d, u, list) {
 		h('p', {class: 'state'}, badge(states[d.state]), ' ', why(d, u)),
 		h('div', {class: 'buttons'}, actions(d)),
 		h('div', {class: 'columns'},
-			h('div', {'data-key': 'left'},
+			h('div', {'data-key': 'about'},
 				section('about', 'About it', facts(
 					['Webhook', d.name], ['Upstream', [d.upstream, u && [' ', badge(condition(u))]]], ['Event', d.event],
 					['Received', time(d.received_at)],
@@ -26,8 +26,8 @@ function details(d, u, list) {
 					['Ticket', d.ticket && ticketLink(d.ticket)],
 				)),
 				section('timeline', 'What happened', timeline(d))),
-			h('div', {'data-key': 'right'},
-				section('chat', 'The chat', chat(d)),
+			h('div', {'data-key': 'chat'}, section('chat', 'The chat', chat(d))),
+			h('div', {'data-key': 'ticket'},
 				section('ticket', d.state === 'delivered' ? 'The ticket that was sent' : 'The ticket that will be sent', ticket(d)))),
 	];
 }

@@ -1,13 +1,15 @@
 'use strict';
 
-// table makes one that is a list of cards where there is little room. That
-// takes the meaning of table elements from screen readers, so roles say it.
+// table makes one that is a list of cards where there is little room; columns
+// then have the widths that they say, of six, and a label unless they take all.
+// Cards take the meaning of table elements from screen readers, so roles say it.
 function table(label, columns, rows) {
+	const cell = (content, i) => h(i === 0 ? 'th' : 'td', {
+		role: i === 0 ? 'rowheader' : 'cell', scope: i === 0 ? 'row' : null, class: `of-${columns[i][1]}`, 'data-label': columns[i][0],
+	}, content);
 	return h('table', {role: 'table', 'aria-label': label},
-		h('thead', {role: 'rowgroup'}, h('tr', {role: 'row'}, columns.map((c) => h('th', {role: 'columnheader', scope: 'col'}, c)))),
-		h('tbody', {role: 'rowgroup'}, rows.map(({key, cells}) => h('tr', {role: 'row', 'data-key': key}, cells.map((cell, i) =>
-			h(i === 0 ? 'th' : 'td', {role: i === 0 ? 'rowheader' : 'cell', scope: i === 0 ? 'row' : null, 'data-label': columns[i]},
-				h('div', {}, cell)))))));
+		h('thead', {role: 'rowgroup'}, h('tr', {role: 'row'}, columns.map(([title]) => h('th', {role: 'columnheader', scope: 'col'}, title)))),
+		h('tbody', {role: 'rowgroup'}, rows.map(({key, cells}) => h('tr', {role: 'row', 'data-key': key}, cells.map(cell)))));
 }
 
 // button makes one that the page acts on. Its label, for those who do not see
@@ -34,8 +36,8 @@ function numbers(status) {
 	return [
 		h('ul', {class: 'numbers', 'aria-label': 'How many deliveries there are'},
 			number('pending', 'waiting', status.oldest_pending_at && ['the oldest for ', distance(status.oldest_pending_at)]),
-			number('dead', 'dead', counts?.dead > 0 && 'until they are retried or dropped'),
-			number('delivered', 'delivered', 'and still remembered')),
+			number('dead', 'dead', 'until retried or dropped'),
+			number('delivered', 'delivered', 'still remembered')),
 		counts === null && h('p', {class: 'note'}, 'The store is not ready: deliveries are not counted, and webhooks wait for it.'),
 		lost.length > 0 && h('p', {class: 'note'}, 'Also without a ticket of its own, since Caddy started: ',
 			lost.map(([reason, n]) => `${n} ${losses[reason] ?? reason}`).join(', '), '.'),
@@ -48,7 +50,7 @@ function upstreams(list) {
 	}
 	const count = (u, state) => u.deliveries === null ? '?' :
 		h('a', {href: address({state, name: u.name, upstream: u.upstream}), 'aria-label': `${u.deliveries[state]} ${states[state][0]}`}, String(u.deliveries[state]));
-	return table('Upstreams', ['Webhook, upstream', 'Condition', 'Waiting', 'Dead', 'Delivered', 'Action'], list.map((u) => {
+	return table('Upstreams', [['Webhook, upstream', 6], ['Condition', 6], ['Waiting', 2], ['Dead', 2], ['Delivered', 2], ['Action', 6]], list.map((u) => {
 		const about = `${u.name}, ${u.upstream}`;
 		const works = u.configured && u.condition === 'healthy' && u.held_until === null;
 		return {key: `${u.name}/${u.upstream}`, cells: [
@@ -77,7 +79,7 @@ function deliveries(page, filter, upstreamOf) {
 		return h('p', {}, page.after === null ? 'There are none.' : 'There are none among the newest.', ' ', paging(page, filter));
 	}
 	return [
-		table('Deliveries', ['Received', 'Webhook, upstream', 'State', 'Attempts', 'Chat', 'Action'], page.deliveries.map((d) => ({
+		table('Deliveries', [['Received', 2], ['Webhook, upstream', 4], ['State', 6], ['Attempts', 2], ['Chat', 4], ['Action', 6]], page.deliveries.map((d) => ({
 			key: d.id,
 			cells: [
 				h('a', {href: '#/deliveries/' + d.id}, time(d.received_at)),
@@ -85,7 +87,7 @@ function deliveries(page, filter, upstreamOf) {
 				[badge(states[d.state]), ' ', why(d, upstreamOf(d))],
 				String(d.attempts),
 				d.chat_id === null ? '-' : h('a', {class: 'id', href: address({chat_id: d.chat_id}), title: 'All deliveries of this chat'}, d.chat_id),
-				h('div', {class: 'buttons'}, actions(d)),
+				d.state !== 'delivered' && h('div', {class: 'buttons'}, actions(d)),
 			],
 		}))),
 		paging(page, filter),

@@ -4,7 +4,8 @@ const $ = (id) => document.getElementById(id);
 
 const pageLength = 50;
 const often = 1000; // milliseconds between refreshes while the result of a retry is awaited
-const seldom = 5000;
+const seldom = 10000;
+const patience = 60000; // with a retry
 
 // The token has done its work; the address without it can be kept.
 history.replaceState(null, '', location.pathname + location.hash);
@@ -138,13 +139,13 @@ function swap(id) {
 	navigated = false;
 }
 
-// awaited has the deliveries that were retried, with how many attempts they
-// had had.
+// awaited has the deliveries that were retried, with how many attempts they had
+// had, and until when they are.
 const awaited = new Map();
 
 // results tells what became of them.
 async function results() {
-	for (const [id, attempts] of awaited) {
+	for (const [id, {attempts, until}] of awaited) {
 		let d;
 		try {
 			d = await ask('GET', 'deliveries/' + id);
@@ -153,12 +154,14 @@ async function results() {
 			continue;
 		}
 		const ended = d.state === 'delivered' || d.attempts_total > attempts && (d.state === 'dead' || d.next_attempt_at !== null);
-		if (!ended) {
+		if (!ended && Date.now() < until) {
 			continue;
 		}
 		awaited.delete(id);
 		if (d.state === 'delivered') {
 			tell('Delivered, as ticket ', ticketLink(d.ticket), ': delivery ', id, '.');
+		} else if (!ended) {
+			tell('It has not been attempted yet: delivery ', id, '.');
 		} else {
 			tell('It failed again: ', d.error ?? d.state, ' (delivery ', id, ').');
 		}
@@ -169,7 +172,7 @@ async function results() {
 const does = {
 	async retry({id, attempts}) {
 		await ask('POST', `deliveries/${id}/retry`);
-		awaited.set(id, Number(attempts));
+		awaited.set(id, {attempts: Number(attempts), until: Date.now() + patience});
 		tell('It is being retried: delivery ', id, '.');
 	},
 	async drop({id, chat}) {
@@ -225,11 +228,13 @@ $('filter').addEventListener('change', filterBy);
 $('refresh').addEventListener('change', refresh);
 document.addEventListener('visibilitychange', refresh);
 addEventListener('hashchange', () => {
-	if (location.hash !== '#main') {
-		navigated = true;
-		showFilter(where().filter);
-		refresh();
-	}
+	navigated = true;
+	showFilter(where().filter);
+	refresh();
+});
+document.querySelector('.skip').addEventListener('click', (event) => {
+	event.preventDefault(); // the address says what is shown
+	$('main').focus();
 });
 
 showFilter(where().filter);

@@ -19,25 +19,32 @@ function condition(u) {
 	}
 }
 
-// explain tells what the condition means, as elements.
+const since = (u) => u.since === null ? '' : [' since ', time(u.since)];
+
+// next tells when an upstream that does not work is asked again.
+function next(u) {
+	if (future(u.held_until)) {
+		return ['It asked to be left alone until ', time(u.held_until), '.'];
+	}
+	if (u.next_probe_at === null) {
+		return '';
+	}
+	return future(u.next_probe_at) ? ['The next probe is at ', time(u.next_probe_at), '.'] : 'What is due next is the probe.';
+}
+
+const causes = {
+	open: 'it seems to be down',
+	paused: 'it refuses what the configuration makes us send. Look at its URL and credentials',
+	paused_by_hand: 'nothing is attempted until it is resumed',
+};
+
+// explain tells what the condition of an upstream means, as elements.
 function explain(u) {
-	const since = u.since === null ? [] : [' since ', time(u.since)];
-	const probe = u.next_probe_at === null ? [] : future(u.next_probe_at) ?
-		[' The next probe is at ', time(u.next_probe_at), '.'] : [' The next probe is made with what is due next.'];
-	const until = u.held_until === null ? [] : [' It asked to be left alone until ', time(u.held_until), '.'];
 	if (!u.configured) {
-		return ['No configuration names it: its deliveries wait until one does.'];
+		return 'Its deliveries wait until a configuration names it again.';
 	}
-	switch (u.condition) {
-	case 'open':
-		return ['It seems to be down', since, '.', probe, until];
-	case 'paused':
-		return ['It refuses what the configuration makes us send', since, ': look at the credentials and the URL.', probe, until];
-	case 'paused_by_hand':
-		return ['Somebody has paused it', since, ': nothing is attempted until it is resumed.'];
-	default:
-		return until;
-	}
+	const cause = causes[u.condition];
+	return [cause && [since(u), ': ', cause, '. '], next(u)];
 }
 
 const states = {pending: ['waiting', 'warn'], dead: ['dead', 'bad'], delivered: ['delivered', 'good']};
@@ -53,20 +60,20 @@ function why(d, u) {
 	if (d.state === 'delivered') {
 		return ['As ticket ', ticketLink(d.ticket), '.'];
 	}
-	const last = d.error === null ? [] : ['The last attempt: ', h('q', {}, d.error), '.'];
+	const last = d.error === null ? [] : ['Last attempt: ', h('q', {}, d.error), '.'];
 	if (d.state === 'dead') {
-		return [last.length > 0 ? last : 'It was given up.', ' Nothing happens to it until it is retried.'];
+		return [last, ' Nothing happens to it until it is retried.'];
 	}
 	if (d.next_attempt_at === null) {
 		return ['It is being attempted now.'];
 	}
 	if (u !== undefined && condition(u)[0] !== 'healthy') {
-		return [explain(u), last.length > 0 ? [' ', last] : []];
+		return ['Its upstream is ', condition(u)[0], u.configured && u.condition !== 'healthy' && since(u), '. ', u.configured && next(u), ' ', last];
 	}
 	if (future(d.next_attempt_at)) {
-		return [last, ' The next attempt is at ', time(d.next_attempt_at), '.'];
+		return ['The next attempt is at ', time(d.next_attempt_at), '. ', last];
 	}
-	return ['It is due, and waits for an earlier delivery of its chat, or for its turn.', last.length > 0 ? [' ', last] : []];
+	return ['It is due, and waits for an earlier delivery of its chat, or for its turn. ', last];
 }
 
 function ticketLink(ticket) {
