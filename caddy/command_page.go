@@ -34,7 +34,7 @@ The page shows what people wrote in chats.
 
 To see a server's from elsewhere, forward the same port by SSH:
 
-  ssh -L 8019:127.0.0.1:8019 <server> caddy kindly page --listen 127.0.0.1:8019`,
+  ssh -t -L 8019:127.0.0.1:8019 <server> caddy kindly page --listen 127.0.0.1:8019`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, restore := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

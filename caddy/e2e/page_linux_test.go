@@ -202,6 +202,27 @@ func TestPageFilter(t *testing.T) {
 	rows(4)
 }
 
+// TestPagePages goes through a list that is longer than a page.
+func TestPagePages(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t)
+	s := newSides(t)
+	address := freeAddress(t)
+	c := start(t, "", site("http://"+address, s.webhook("/kindly support")))
+	for i := range 53 {
+		s.accepted("http://"+address+"/kindly", kindlytest.DialogueWebhookFor(fmt.Sprintf("chat-%02d", i)))
+	}
+	b.mutters()
+	b.open(startPage(t, c.admin))
+	b.reads("#deliveries tbody", "chat-52")
+	b.reads("#deliveries tbody", "chat-03")
+	b.press(".pages a")
+	b.until(`document.querySelectorAll('#deliveries tbody tr').length === 3`)
+	b.reads("#deliveries tbody", "chat-00")
+	b.press(".pages a")
+	b.until(`document.querySelectorAll('#deliveries tbody tr').length === 50`)
+}
+
 // TestPageLooks proves that nothing is wider than the page, whatever its width,
 // and leaves pictures for people to look at.
 func TestPageLooks(t *testing.T) {
@@ -230,11 +251,12 @@ func TestPageLooks(t *testing.T) {
 
 	b.mutters()
 	b.open(startPage(t, c.admin))
-	for _, view := range []struct{ name, address, ready string }{
-		{"overview", "#/", `document.querySelectorAll('#deliveries tbody tr').length > 5`},
-		{"delivery", "#/deliveries/" + id, `document.querySelectorAll('.messages li').length === 5`},
+	for _, view := range []struct{ name, do, ready string }{
+		{"overview", `location.hash = '#/'`, `document.querySelectorAll('#deliveries tbody tr').length > 5`},
+		{"delivery", `location.hash = '#/deliveries/` + id + `'`, `document.querySelectorAll('.messages li').length === 5`},
+		{"dialog", `document.querySelector('#delivery [data-action="drop"]').click(); tell('That failed: nothing was dropped.')`, `document.getElementById('confirm').open`},
 	} {
-		act(b, chromedp.Evaluate[any](`location.hash = '`+view.address+`'`))
+		act(b, chromedp.Evaluate[any](view.do))
 		b.until(view.ready)
 		for _, width := range []int64{360, 800, 1600} {
 			for _, scheme := range []string{"light", "dark"} {

@@ -21,7 +21,7 @@ function details(d, u, list) {
 			h('div', {'data-key': 'about'},
 				section('about', 'About it', facts(
 					['Webhook', d.name], ['Upstream', [d.upstream, u && [' ', badge(condition(u))]]], ['Event', d.event],
-					['Received', time(d.received_at)],
+					['Received', [time(d.received_at), `, ${distance(d.received_at)} ago`]],
 					['Chat id', d.chat_id && [h('span', {class: 'id'}, d.chat_id), ' (', h('a', {href: address({chat_id: d.chat_id})}, 'all of this chat'), ')']],
 					['Ticket', d.ticket && ticketLink(d.ticket)],
 				)),
@@ -95,6 +95,6 @@ function ticket(d) {
 			['In Kindly', t.chat.url && link(t.chat.url, 'the chat in the inbox')],
 			['Page', t.chat.page && link(t.chat.page, t.chat.page)],
 		),
-		h('details', {}, h('summary', {}, 'The whole document, as JSON'), h('pre', {tabindex: '0', 'aria-label': 'The ticket document'}, JSON.stringify(t, null, 2))),
+		h('details', {}, h('summary', {}, 'The whole document, as JSON'), h('pre', {tabindex: '0', role: 'region', 'aria-label': 'The ticket document'}, JSON.stringify(t, null, 2))),
 	];
 }

@@ -37,7 +37,7 @@ function numbers(status) {
 		h('ul', {class: 'numbers', 'aria-label': 'How many deliveries there are'},
 			number('pending', 'waiting', status.oldest_pending_at && ['the oldest for ', distance(status.oldest_pending_at)]),
 			number('dead', 'dead', 'until retried or dropped'),
-			number('delivered', 'delivered', 'still remembered')),
+			number('delivered', 'delivered', 'still listed')),
 		counts === null && h('p', {class: 'note'}, 'The store is not ready: deliveries are not counted, and webhooks wait for it.'),
 		lost.length > 0 && h('p', {class: 'note'}, 'Also without a ticket of its own, since Caddy started: ',
 			lost.map(([reason, n]) => `${n} ${losses[reason] ?? reason}`).join(', '), '.'),
@@ -82,7 +82,7 @@ function deliveries(page, filter, upstreamOf) {
 		table('Deliveries', [['Received', 2], ['Webhook, upstream', 4], ['State', 6], ['Attempts', 2], ['Chat', 4], ['Action', 6]], page.deliveries.map((d) => ({
 			key: d.id,
 			cells: [
-				h('a', {href: '#/deliveries/' + d.id}, time(d.received_at)),
+				[h('a', {href: '#/deliveries/' + d.id}, time(d.received_at)), h('small', {}, distance(d.received_at), ' ago')],
 				[`${d.name}, ${d.upstream}`, h('small', {}, d.event)],
 				[badge(states[d.state]), ' ', why(d, upstreamOf(d))],
 				String(d.attempts),
