@@ -102,8 +102,7 @@ func (c *adminClient) ask(method, path string) (int, []byte) {
 		return http.StatusOK, answer
 	}
 	status, message := http.StatusBadGateway, err.Error()
-	var answered *adminError
-	if errors.As(err, &answered) {
+	if answered, ok := errors.AsType[*adminError](err); ok {
 		status, message = answered.status, answered.text
 	}
 	answer, _ = json.Marshal(map[string]string{"error": message})

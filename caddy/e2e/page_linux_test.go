@@ -135,6 +135,7 @@ func TestPageDeadLetter(t *testing.T) {
 	b.reads("#delivery .state", "delivered")
 	b.reads(".timeline", "Attempt 3: delivered")
 	b.until(`document.activeElement.id === 'delivery-title'`) // the button has gone
+	require.Contains(t, b.read("#delivery .chat"), "nothing of the chat is kept here")
 	require.Equal(t, id, s.waitTickets(1)[0].IdempotencyKey)
 	require.Zero(t, b.dialogs.Load())
 }

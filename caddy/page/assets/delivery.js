@@ -77,6 +77,9 @@ function count(list, what) {
 	return n > 0 && h('p', {class: 'note'}, `with ${n} ${what}${n > 1 ? 's' : ''}`);
 }
 
+// maxJSON is how much a browser shows without effort, in characters.
+const maxJSON = 200_000;
+
 function ticket(d) {
 	if (d.state === 'delivered') {
 		return h('p', {}, 'The upstream has it', d.ticket && d.ticket.id !== null ? [' as ', ticketLink(d.ticket)] : '', '. Its content is no longer kept here.');
@@ -86,6 +89,7 @@ function ticket(d) {
 		return h('p', {class: 'note'}, 'It is made when the transcript is there and the upstream is configured.');
 	}
 	const c = t.customer;
+	const json = JSON.stringify(t, null, 2);
 	return [
 		facts(
 			['Subject', t.subject], ['Message', t.message !== t.subject && h('span', {class: 'text'}, t.message)],
@@ -95,6 +99,8 @@ function ticket(d) {
 			['In Kindly', t.chat.url && link(t.chat.url, 'the chat in the inbox')],
 			['Page', t.chat.page && link(t.chat.page, t.chat.page)],
 		),
-		h('details', {}, h('summary', {}, 'The whole document, as JSON'), h('pre', {tabindex: '0', role: 'region', 'aria-label': 'The ticket document'}, JSON.stringify(t, null, 2))),
+		h('details', {}, h('summary', {}, 'The whole document, as JSON'),
+			h('pre', {tabindex: '0', role: 'region', 'aria-label': 'The ticket document'}, json.slice(0, maxJSON)),
+			json.length > maxJSON && h('p', {class: 'note'}, `There is more: caddy kindly deliveries show ${d.id} --json`)),
 	];
 }
