@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -14,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
@@ -223,79 +221,6 @@ func TestPagePages(t *testing.T) {
 	b.press(".pages a")
 	b.until(`document.querySelectorAll('#deliveries tbody tr').length === 50`)
 }
-
-// TestPageLooks proves that nothing is wider than the page, whatever its width,
-// and leaves pictures for people to look at.
-func TestPageLooks(t *testing.T) {
-	t.Parallel()
-	b := newBrowser(t)
-	s := newSides(t)
-	down := kindlytest.NewHelpDesk()
-	t.Cleanup(down.Close)
-	address := freeAddress(t)
-	c := start(t, "", site("http://"+address, s.webhook("/kindly support"), s.webhook("/sales sales"), s.webhook("/orders orders-and-returns",
-		"upstream "+down.URL+"/tickets {\n\t\t\tname archive\n\t\t}")))
-	url := "http://" + address
-	s.accepted(url+"/kindly", kindlytest.DialogueWebhookFor("5a3a38dfd923ba4238c70c01"))
-	s.accepted(url+"/kindly", kindlytest.TicketWebhookFor("ticket.created", "637c8362ed96928c0ad3dcee"))
-	down.Fail(kindlytest.Status(http.StatusServiceUnavailable))
-	for i := range 6 {
-		s.accepted(url+"/orders", kindlytest.DialogueWebhookFor(fmt.Sprintf("5a3a38dfd923ba4238c70c1%d", i)))
-	}
-	s.desk.Fail(kindlytest.Status(http.StatusUnauthorized))
-	s.accepted(url+"/sales", kindlytest.DialogueWebhookFor("5a3a38dfd923ba4238c70c20"))
-	s.desk.Fail(kindlytest.Status(http.StatusUnprocessableEntity))
-	s.chat("5a3a38dfd923ba4238c70c30", "Hi, my parcel has not arrived, and tracking says nothing since Monday. "+hostile,
-		"I am sorry to hear that. What is your email?", "me@example.com\n\nCan somebody please call me?", "OK, creating ticket now.", strings.Repeat("no", 200))
-	s.accepted(url+"/kindly", kindlytest.DialogueWebhookFor("5a3a38dfd923ba4238c70c30"))
-	id := c.list("--state", "dead")[0].ID
-
-	b.mutters()
-	b.open(startPage(t, c.admin))
-	for _, view := range []struct{ name, do, ready string }{
-		{"overview", `location.hash = '#/'`, `document.querySelectorAll('#deliveries tbody tr').length > 5`},
-		{"delivery", `location.hash = '#/deliveries/` + id + `'`, `document.querySelectorAll('.messages li').length === 5`},
-		{"dialog", `document.querySelector('#delivery [data-action="drop"]').click(); tell('That failed: nothing was dropped.')`, `document.getElementById('confirm').open`},
-	} {
-		act(b, chromedp.Evaluate[any](view.do))
-		b.until(view.ready)
-		for _, width := range []int64{360, 800, 1600} {
-			for _, scheme := range []string{"light", "dark"} {
-				act(b, chromedp.EmulateViewport(width, 900))
-				act(b, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-					_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-						Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-					})
-					return err
-				}))
-				wide := act(b, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
-				require.LessOrEqual(t, wide, width, view.name)
-				require.Empty(t, act(b, chromedp.Evaluate[[]string](faint)), "%s, %s", view.name, scheme)
-				b.screenshot(fmt.Sprintf("%s-%d-%s.png", view.name, width, scheme))
-			}
-		}
-	}
-}
-
-// faint finds text whose contrast to what is behind it is below 4.5, as WCAG
-// 2.2 reckons it (1.4.3).
-const faint = `(() => {
-	const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
-	const luminance = (colour) => numbers(colour).slice(0, 3)
-		.map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-		.reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-	const behind = (e) => {
-		const colour = getComputedStyle(e).backgroundColor;
-		return (numbers(colour)[3] ?? 1) > 0 || e.parentElement === null ? colour : behind(e.parentElement);
-	};
-	return [...document.querySelectorAll('body *')]
-		.filter((e) => e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim() !== ''))
-		.filter((e) => {
-			const [dark, light] = [luminance(getComputedStyle(e).color), luminance(behind(e))].sort((a, b) => a - b);
-			return (light + 0.05) / (dark + 0.05) < 4.5;
-		})
-		.map((e) => e.outerHTML.slice(0, 100));
-})()`
 
 // TestPageAndOtherSites has other sites try what they can in the page's own
 // browser, one of them at the same address by another port, and knowing the
