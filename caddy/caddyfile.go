@@ -69,6 +69,9 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //			max_size  <size>
 //			transport http { ... }
 //		}
+//		chat_auth <public key file...> {
+//			required
+//		}
 //		upstream [<preset>] <URL> {
 //			name        <label>
 //			method      <method>
@@ -133,6 +136,8 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return oneArg(d, &h.APIKey, "<key>")
 	case "transcript":
 		return h.unmarshalTranscript(d)
+	case "chat_auth":
+		return h.unmarshalChatAuth(d)
 	case "upstream":
 		return h.unmarshalUpstream(d)
 	case "retry":
@@ -156,7 +161,7 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "button":
 		return h.unmarshalButton(d)
 	default:
-		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, upstream, "+
+		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, chat_auth, upstream, "+
 			"retry, respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug, button")
 	}
 }

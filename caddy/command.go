@@ -11,11 +11,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/kindlytest"
@@ -96,7 +98,7 @@ send them with --data-binary.`,
 
 func sendCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "send --url <url> [--secret <secret>] [--example dialogue|ticket] [--new-chat] [--cacert <file>] [<file>|-]",
+		Use:   "send --url <url> [--secret <secret>] [--example dialogue|ticket] [--new-chat] [--token <file>|-] [--cacert <file>] [<file>|-]",
 		Short: "Sends a signed webhook to a URL, as Kindly would",
 		Long: `
 Signs the body of a webhook, from a file, from standard input (-) or a built-in
@@ -104,7 +106,11 @@ example, POSTs it to a URL, and prints the answer. It fails unless the answer is
 200.
 
 The example is the same each time, so that it makes one ticket however often it
-is sent; with --new-chat it comes from a chat of its own.`,
+is sent; with --new-chat it comes from a chat of its own.
+
+With --token, a file or standard input (-) has the token of the chat's user, to
+try out chat_auth. Its claim chat.id must be the webhook's chat_id, which is
+5a3a38dfd923ba4238c70ca0 in the example of a dialogue.`,
 		Example: "  caddy kindly send --url https://support.example.com/kindly --new-chat",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    send,
@@ -113,6 +119,7 @@ is sent; with --new-chat it comes from a chat of its own.`,
 	cmd.Flags().String("url", "", "Where to send the webhook (required)")
 	cmd.Flags().String("example", "dialogue", "The built-in webhook to send without a file: dialogue or ticket")
 	cmd.Flags().Bool("new-chat", false, "Give the example a chat of its own")
+	cmd.Flags().String("token", "", "A file with the user's token, forwarded as Kindly does; - for standard input")
 	cmd.Flags().String("cacert", "", "A PEM file with the CA to trust, such as Caddy's internal one")
 	cmd.Flags().Duration("timeout", 30*time.Second, "How long to wait for the answer")
 	_ = cmd.MarkFlagRequired("url")
@@ -131,6 +138,9 @@ func send(cmd *cobra.Command, args []string) error {
 	url, _ := cmd.Flags().GetString("url")
 	request, err := kindlytest.NewWebhookRequest(url, secret, body)
 	if err != nil {
+		return err
+	}
+	if err := forwardToken(cmd, args, request); err != nil {
 		return err
 	}
 	client, err := clientFor(cmd)
@@ -156,6 +166,27 @@ func send(cmd *cobra.Command, args []string) error {
 		cmd.SilenceUsage = true
 		return fmt.Errorf("the webhook was not accepted; the server's log says why")
 	}
+	return nil
+}
+
+// forwardToken puts the user's token, if there is to be one, into a webhook.
+func forwardToken(cmd *cobra.Command, args []string, webhook *http.Request) error {
+	name, _ := cmd.Flags().GetString("token")
+	if name == "" {
+		return nil
+	}
+	if name == "-" && slices.Contains(args, "-") {
+		return errors.New("standard input cannot be both the webhook and the token: write a file for one of them")
+	}
+	content, err := readBody(cmd, name)
+	if err != nil {
+		return err
+	}
+	token := string(bytes.TrimSpace(content))
+	if token == "" || !httpguts.ValidHeaderFieldValue(token) {
+		return fmt.Errorf("--token %s: that is no token: write a file with a JWT in one line", name)
+	}
+	kindlytest.ForwardToken(webhook, token)
 	return nil
 }
 

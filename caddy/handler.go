@@ -42,6 +42,9 @@ func init() {
 // Deliveries are kept in the store of the app `kindly`, by default a file: what
 // was accepted survives a reload of the configuration, a stop and a crash.
 //
+// With `chat_auth`, the token of a user who is logged in, which Kindly forwards,
+// makes the ticket's customer a verified one.
+//
 // Without an upstream, this is a middleware: it verifies the webhook, replaces
 // the request's body by the ticket, sets the placeholders below and calls the
 // next handler, whose answer goes back to Kindly. Nothing is stored or retried
@@ -68,7 +71,7 @@ func init() {
 // `{kindly.customer.name}` | The customer's name
 // `{kindly.customer.email}` | The customer's e-mail address, if it is one
 // `{kindly.customer.phone}` | The customer's phone number
-// `{kindly.customer.id}` | The user id that the chat client has set
+// `{kindly.customer.id}` | The user id that the chat client has set, or that of the verified customer
 // `{kindly.context.<key>}` | A value of the chat's context
 // `{kindly.message}` | What the user wrote
 // `{kindly.ticket.id}` | The ticket's id, once it is delivered
@@ -119,6 +122,10 @@ type Handler struct {
 
 	// How to fetch transcripts.
 	Transcript *Transcript `json:"transcript,omitempty"`
+
+	// How the tokens of chats' users are checked. Default: they are not, and no
+	// customer is verified.
+	ChatAuth *ChatAuth `json:"chat_auth,omitempty"`
 
 	// Where tickets go. The first one's result is what the chat is told.
 	Upstreams []*Upstream `json:"upstreams,omitempty"`
@@ -315,6 +322,9 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 		return o, err
 	}
 	if o.Transcript, err = h.transcriptOptions(ctx); err != nil {
+		return o, err
+	}
+	if o.ChatAuth, err = h.ChatAuth.options(); err != nil {
 		return o, err
 	}
 	for i, u := range h.Upstreams {

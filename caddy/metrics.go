@@ -26,6 +26,13 @@ var (
 		Name:      "signatures_total",
 		Help:      "Valid signatures by webhook and the position of the secret that made them, from 1.",
 	}, []string{"name", "secret"})
+	chatTokensTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "kindly",
+		Name:      "chat_tokens_total",
+		Help: "Dialogue webhooks whose user token was checked, by webhook and result (ok, missing or bad), and why it is bad: header, " +
+			"too_large, malformed, algorithm, key, signature, claims, expired, not_yet_valid or chat.",
+	}, []string{"name", "result", "reason"})
 	transcriptsMissingTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy",
 		Subsystem: "kindly",
@@ -50,6 +57,7 @@ var losses = delivery.NewLosses(func(lane delivery.Lane, why delivery.Loss, n in
 type observer struct {
 	webhooks           *prometheus.CounterVec
 	signatures         *prometheus.CounterVec
+	chatTokens         *prometheus.CounterVec
 	transcriptsMissing prometheus.Counter
 }
 
@@ -57,7 +65,7 @@ type observer struct {
 // an observer for the webhook.
 func observe(ctx caddy.Context, name string) kindlyhandler.Observer {
 	registry := ctx.GetMetricsRegistry()
-	for _, collector := range []prometheus.Collector{webhooksTotal, signaturesTotal, transcriptsMissingTotal, lossesTotal} {
+	for _, collector := range []prometheus.Collector{webhooksTotal, signaturesTotal, chatTokensTotal, transcriptsMissingTotal, lossesTotal} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			ctx.Logger().Error("cannot register metrics: " + err.Error())
@@ -67,6 +75,7 @@ func observe(ctx caddy.Context, name string) kindlyhandler.Observer {
 	return &observer{
 		webhooks:           webhooksTotal.MustCurryWith(label),
 		signatures:         signaturesTotal.MustCurryWith(label),
+		chatTokens:         chatTokensTotal.MustCurryWith(label),
 		transcriptsMissing: transcriptsMissingTotal.With(label),
 	}
 }
@@ -79,6 +88,11 @@ func (o *observer) Webhook(event, outcome string) {
 // Signature implements [kindlyhandler.Observer].
 func (o *observer) Signature(position int) {
 	o.signatures.WithLabelValues(strconv.Itoa(position + 1)).Inc()
+}
+
+// ChatToken implements [kindlyhandler.Observer].
+func (o *observer) ChatToken(result, reason string) {
+	o.chatTokens.WithLabelValues(result, reason).Inc()
 }
 
 // TranscriptMissing implements [kindlyhandler.Observer].

@@ -25,6 +25,7 @@ var configured = []any{
 	kindly.MemoryStore{},
 	kindly.Handler{},
 	kindly.Transcript{},
+	kindly.ChatAuth{},
 	kindly.Upstream{},
 	kindly.OAuth2{},
 	kindly.Retry{},
@@ -68,6 +69,9 @@ func TestJSONParity(t *testing.T) {
 		require.NotNil(t, handler)
 		keysOf(handler, "Handler", reached)
 		keysOf(handler["transcript"], "Transcript", reached)
+		if auth, ok := handler["chat_auth"]; ok {
+			keysOf(auth, "ChatAuth", reached)
+		}
 		if retry, ok := handler["retry"]; ok {
 			keysOf(retry, "Retry", reached)
 		}
@@ -130,7 +134,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	}
 	for _, optional := range []string{
 		"App.StoreRaw", "App.Retention", "App.DeadRetention", "App.MaxPending", "App.GracePeriod", "BoltStore.Path", "Handler.Name", "Handler.MaxBody", "Handler.Dedupe", "Handler.Events", "Handler.RespondWithin",
-		"Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
+		"Handler.ChatAuth", "ChatAuth.Required", "Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
 		"Upstream.Name", "Upstream.Preset", "Upstream.Method", "Upstream.Body", "Upstream.Success", "Upstream.TicketID", "Upstream.TicketURL", "Upstream.OAuth2", "OAuth2.TokenURL", "OAuth2.Scopes", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
@@ -146,7 +150,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "upstream.go", "oauth2.go", "retry.go", "button.go"} {
+	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "chat_auth.go", "upstream.go", "oauth2.go", "retry.go", "button.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

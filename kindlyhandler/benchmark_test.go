@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func BenchmarkVerify(b *testing.B) {
@@ -51,7 +52,7 @@ func BenchmarkParseTranscript(b *testing.B) {
 }
 
 func BenchmarkRenderTranscript(b *testing.B) {
-	perTranscript(b, func(_ *testing.B, chat *transcript) { renderTranscript(chat.messages, "me@example.com") })
+	perTranscript(b, func(_ *testing.B, chat *transcript) { renderTranscript(chat.messages, "me@example.com", time.UTC) })
 }
 
 func BenchmarkTicket(b *testing.B) {

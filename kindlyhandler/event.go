@@ -45,6 +45,9 @@ type event struct {
 	context        gjson.Result // an object, or nothing
 	attachments    string       // JSON array
 
+	// verified is whom a user token proves the customer to be, nil without one.
+	verified *Customer
+
 	// Of ticket webhooks.
 	ticket   gjson.Result
 	messages []message

@@ -23,6 +23,7 @@ type Handler struct {
 	name          string
 	verifier      *verifier
 	verifyToken   string
+	chatAuth      *chatAuth // nil if user tokens are not checked
 	allow         string
 	maxBody       int64
 	dedupe        time.Duration
@@ -106,6 +107,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 // admit takes a request as far as anybody can come without a place in the
 // queue: done is true if it is answered.
 func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done bool, refusal *Error) {
+	authorization := h.chatAuth.take(r.Header)
 	if r.Method == http.MethodGet && h.verifyToken != "" {
 		refusal := h.handshake(w, r)
 		return nil, refusal == nil, refusal
@@ -128,7 +130,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 	case slices.Contains(h.ignoreSources, e.source):
 		why = "ignore_source"
 	default:
-		return e, false, nil
+		return e, false, h.authenticate(r, e, authorization)
 	}
 	h.observer.Webhook(e.name, "ignored")
 	h.log.Debug("webhook left out: it makes no ticket", zap.String("webhook", h.name), zap.String("reason", why))
@@ -144,6 +146,10 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 	dispatcher, wait := h.awaitQueue()
 	if dispatcher == nil {
 		return delivery.Receipt{}, errNotReady
+	}
+	customer, err := encodeCustomer(e.verified)
+	if err != nil {
+		return delivery.Receipt{}, err
 	}
 	key, expires := h.key(e, received)
 	deliveries := make([]*delivery.Delivery, len(h.targets))
@@ -163,6 +169,7 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 			ChatID:     strings.Clone(e.chatID),
 			ReceivedAt: received,
 			Body:       e.raw,
+			Customer:   customer,
 		}
 	}
 	// For one attempt only: what is read from an event is not safe to share.
@@ -209,7 +216,8 @@ const (
 )
 
 // key identifies the webhook by its bytes, not by its signature, which
-// changes with the secret.
+// changes with the secret, nor by its user token: the same webhook with a
+// better one makes no second ticket.
 func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
 	window := h.dedupe
 	switch {
@@ -234,6 +242,9 @@ func (h *Handler) told(receipt delivery.Receipt, e *event) []byte {
 	d := &receipt.Delivery
 	if d.State != delivery.Pending && len(d.Answer) > 0 {
 		return d.Answer
+	}
+	if customer, err := decodeCustomer(d.Customer); err == nil && receipt.Duplicate {
+		e.verified = customer // as the first one proved it
 	}
 	return h.answers.render(d.State, &facts{id: d.ID, event: e, ticket: d.Ticket})
 }

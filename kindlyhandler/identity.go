@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/loose"
 )
 
-// Customer is the person in the chat, as far as the chat tells. Unless
-// Verified, it is what the visitor claims to be.
+// Customer is the person in the chat: whom the user token proves it to be, and
+// nothing else, if that is Verified; otherwise whom the visitor claims to be.
 type Customer struct {
 	ID       *string `json:"id"`
 	Name     *string `json:"name"`
@@ -20,9 +20,13 @@ type Customer struct {
 	Verified bool    `json:"verified"`
 }
 
-// identify reads the customer from the webhook's context, and what is not
-// there from the transcript's.
+// identify returns the customer whom the token proves, else who is in the
+// webhook's context, and what is not there from the transcript's. What a visitor
+// typed never completes what is proven: it would pass for proven, too.
 func identify(e *event, t *transcript) Customer {
+	if e.verified != nil {
+		return *e.verified
+	}
 	var c claims
 	c.complete(e.context)
 	if t != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -22,4 +23,7 @@ func (s suite) Run() int {
 	return code
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // transcripts have the times of this machine's zone
+	goleak.VerifyTestMain(suite{m})
+}

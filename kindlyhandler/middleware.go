@@ -29,7 +29,8 @@ func (p *Prepared) Placeholder(name string) (string, bool) {
 
 // Prepare makes a verified webhook a ticket, for a next handler to take: it
 // replaces the request's body by the ticket. Nothing is stored and nothing
-// retried. It returns nil without an error if the request is answered
+// retried. If user tokens are checked, the next handler does not get them. It
+// returns nil without an error if the request is answered
 // already, and an [*Error] like [Handler.Serve] if it is refused.
 func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, error) {
 	e, done, refusal := h.admit(w, r)

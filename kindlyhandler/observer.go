@@ -12,6 +12,12 @@ type Observer interface {
 	// Signature is called for every valid signature with the position of the
 	// secret that made it.
 	Signature(position int)
+	// ChatToken is called once for every dialogue webhook that becomes a ticket
+	// or is refused for its token, if user tokens are checked. The result is
+	// "ok", "missing" or "bad", and only the last has a reason: "header",
+	// "too_large", "malformed", "algorithm", "key", "signature", "claims",
+	// "expired", "not_yet_valid" or "chat".
+	ChatToken(result, reason string)
 	// TranscriptMissing is called for every ticket that goes out without its
 	// transcript.
 	TranscriptMissing()
@@ -19,6 +25,7 @@ type Observer interface {
 
 type nobody struct{}
 
-func (nobody) Webhook(string, string) {}
-func (nobody) Signature(int)          {}
-func (nobody) TranscriptMissing()     {}
+func (nobody) Webhook(string, string)   {}
+func (nobody) Signature(int)            {}
+func (nobody) ChatToken(string, string) {}
+func (nobody) TranscriptMissing()       {}

@@ -4,10 +4,10 @@
 // nothing of Caddy.
 //
 // A request's way, in reading order: signature.go, receive.go, event.go,
-// identity.go, transcript.go, ticket.go, reply.go; handler.go puts them
-// together, target.go is the part that a delivery goes through later. What is
-// stored, when it is attempted and for how long lies in package delivery, the
-// simulated Kindly for tests in package kindlytest.
+// chat_token.go, identity.go, transcript.go, ticket.go, reply.go; handler.go
+// puts them together, target.go is the part that a delivery goes through later.
+// What is stored, when it is attempted and for how long lies in package
+// delivery, the simulated Kindly for tests in package kindlytest.
 package kindlyhandler
 
 import (
@@ -64,6 +64,8 @@ type Options struct {
 	IgnoreSources []string
 	// Transcript says where transcripts come from. nil: tickets go without.
 	Transcript *TranscriptOptions
+	// ChatAuth says how user tokens are checked. nil: they are not.
+	ChatAuth *ChatAuthOptions
 	// Upstreams take the tickets; the first one's result is what the chat is
 	// told. Without any, only [Handler.Prepare] works.
 	Upstreams []UpstreamOptions
@@ -164,11 +166,14 @@ func New(o Options) (*Handler, error) {
 	if err := h.check(o); err != nil {
 		return nil, err
 	}
+	var err error
 	if o.Transcript != nil {
-		var err error
 		if h.transcripts, err = newTranscriptAPI(*o.Transcript, userAgent()); err != nil {
 			return nil, err
 		}
+	}
+	if h.chatAuth, err = newChatAuth(o.ChatAuth); err != nil {
+		return nil, err
 	}
 	if err := h.setAnswers(o); err != nil {
 		return nil, err

@@ -2,15 +2,20 @@ package kindlyhandler
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/stretchr/testify/assert"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+	renderer "github.com/yuin/goldmark/renderer/html"
 	"golang.org/x/net/html"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
@@ -32,6 +37,11 @@ func presetUpstream(t testing.TB, p *preset.Preset) *upstream.Upstream {
 			options[o.Name] = "x"
 		}
 	}
+	return presetUpstreamWith(t, p, options)
+}
+
+func presetUpstreamWith(t testing.TB, p *preset.Preset, options map[string]any) *upstream.Upstream {
+	t.Helper()
 	up, err := upstream.New(upstream.Options{URL: "https://desk.example", Preset: p.Name, PresetOptions: options})
 	require.NoError(t, err)
 	t.Cleanup(up.Close)
@@ -75,6 +85,12 @@ func hostileChats(t *testing.T) map[string]*transcript {
 	return chats
 }
 
+// hostileEvent is a webhook that is as bad as its chat.
+func hostileEvent(t *testing.T) *event {
+	t.Helper()
+	return mustParseEvent(t, `{"chat_id":"<b>&\"'/../\u202e","bot_id":4,"message":"<script>alert(1)</script>\n\u0000","chat_labels":["a b,c","<script>"],"web_url":"https://x.example/?a=\"><script>","context":{"email":"me@example.com","name":"</pre><!channel> \u202e\u0007"}}`)
+}
+
 // limits are what systems take, in characters, by preset and path.
 var limits = map[string]map[string]int{
 	"dixa":                    {"message.content.value": 60000},
@@ -89,9 +105,9 @@ var limits = map[string]map[string]int{
 	"github":                  {"title": 256, "body": 65536},
 	"gitlab":                  {"title": 255, "description": 1 << 20},
 	"jira":                    {"fields.summary": 255},
-	"jira_service_management": {"requestFieldValues.summary": 255, "requestFieldValues.description": 32767},
+	"jira_service_management": {"requestFieldValues.summary": 255},
 	"redmine":                 {"issue.subject": 255, "issue.description": 65535},
-	"request_tracker":         {"Subject": 200},
+	"request_tracker":         {"Subject": 200, "Content": 25600},
 	"slack":                   {"text": 4000, "blocks.0.text.text": 150, "blocks.1.text.text": 3000, "blocks.2.text.text": 3000},
 	"superoffice":             {"Title": 255, "CustomFields.x": 60000},
 	"zammad":                  {"title": 250},
@@ -101,7 +117,7 @@ var limits = map[string]map[string]int{
 // Whatever is in a chat, each preset makes a request of it that its system can
 // read, that keeps to its limits, and in which nothing executes.
 func TestPreset_hostileChats(t *testing.T) {
-	e := mustParseEvent(t, `{"chat_id":"<b>&\"'/../\u202e","bot_id":4,"message":"<script>alert(1)</script>\n\u0000","chat_labels":["a b,c","<script>"],"web_url":"https://x.example/?a=\"><script>","context":{"email":"me@example.com","name":"</pre><!channel> \u202e\u0007"}}`)
+	e := hostileEvent(t)
 	chats := hostileChats(t)
 	for _, p := range preset.All() {
 		t.Run(p.Name, func(t *testing.T) {
@@ -114,7 +130,7 @@ func TestPreset_hostileChats(t *testing.T) {
 				require.Contains(t, string(body), exampleID.String(), "%s: the delivery's id", name)
 				for path, limit := range limits[p.Name] {
 					text := gjson.GetBytes(body, path)
-					require.True(t, text.Exists(), path)
+					require.Equal(t, gjson.String, text.Type, path)
 					require.LessOrEqual(t, len(utf16.Encode([]rune(text.Str))), limit, "%s: %s", name, path)
 				}
 				requireHarmless(t, p, name, body)
@@ -129,22 +145,40 @@ func TestPreset_hostileChats(t *testing.T) {
 				requireHarmless(t, p, what, body)
 				again, err := up.Body(t.Context(), ticket.value(true))
 				require.NoError(t, err)
-				require.Equal(t, string(body), string(again), "a repeated request is another one, or needs the source")
+				require.Equal(t, string(body), string(again), "a repeated request is another one, or needs more of the ticket")
 			}
 		})
 	}
 }
 
+// texts are where a preset puts the ticket's text, by its name and path. The
+// document of those in Atlassian's format is held against its schema.
+var texts = map[string][]string{
+	"dixa":                    {"message.content.value"},
+	"dynamics_365":            {"description"},
+	"freshdesk":               {"description"},
+	"front":                   {"body"},
+	"github":                  {"body"},
+	"gitlab":                  {"description"},
+	"help_scout":              {"threads.0.text"},
+	"hubspot":                 {"properties.content"},
+	"intercom":                {"ticket_attributes._default_description_"},
+	"jira":                    {"fields.description"},
+	"jira_service_management": {"requestFieldValues.description"},
+	"linear":                  {"variables.input.description"},
+	"redmine":                 {"issue.description"},
+	"request_tracker":         {"Content"},
+	"salesforce":              {"Description"},
+	"servicenow":              {"description"},
+	"slack":                   {"text", "blocks.1.text.text", "blocks.2.text.text"},
+	"superoffice":             {"CustomFields.x"},
+	"zammad":                  {"article.body"},
+	"zendesk":                 {"ticket.comment.html_body"},
+}
+
 // requireHarmless looks at every text of a request.
 func requireHarmless(t *testing.T, p *preset.Preset, name string, body []byte) {
 	t.Helper()
-	if p.Name == "jira" {
-		description := gjson.GetBytes(body, "fields.description").Raw
-		require.LessOrEqual(t, len(utf16.Encode([]rune(description))), 32767, name)
-	}
-	if p.Name == "zendesk" {
-		require.LessOrEqual(t, len(gjson.GetBytes(body, "ticket.comment.html_body").Str), 65535, name)
-	}
 	var walk func(path string, v gjson.Result)
 	walk = func(path string, v gjson.Result) {
 		if v.IsObject() || v.IsArray() {
@@ -154,22 +188,75 @@ func requireHarmless(t *testing.T, p *preset.Preset, name string, body []byte) {
 			})
 			return
 		}
-		isText := strings.HasSuffix(path, "body") || strings.HasSuffix(path, "description") || strings.HasSuffix(path, "Content") || strings.HasSuffix(path, "text")
-		if !isText {
-			return
-		}
-		assert.False(t, strings.ContainsFunc(v.Str, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }), "%s: %s has control characters", name, path)
-		switch {
-		case p.Format == preset.HTML:
-			requireHarmlessHTML(t, name, v.Str)
-		case p.Name == "slack" && path != ".blocks.0.text.text": // that one is plain
-			require.NotContains(t, strings.ReplaceAll(v.Str, "<https://app.kindly.ai/", ""), "<", name)
-		case p.Name == "redmine":
-			require.Equal(t, 1, strings.Count(v.Str, "</"), "%s: what ends the preformatted text", name)
+		if !strings.HasSuffix(path, "thread_ref") { // the chat's id, which nobody sees
+			require.False(t, strings.ContainsFunc(v.Str, isControlling), "%s: %s has characters that control something", name, path)
 		}
 	}
 	walk("", gjson.ParseBytes(body))
+	require.NotEmpty(t, texts[p.Name], "where is the text of %s?", p.Name)
+	for _, path := range texts[p.Name] {
+		text := gjson.GetBytes(body, path)
+		if p.Format != preset.ADF {
+			require.True(t, text.Type == gjson.String || p.Name == "slack", "%s: %s", name, path) // a section can be missing there
+		}
+		switch {
+		case p.Name == "slack":
+			require.NotContains(t, strings.ReplaceAll(text.Str, "<https://app.kindly.ai/", ""), "<", name)
+		case p.Name == "redmine" && strings.HasPrefix(text.Str, "<pre>"):
+			require.Equal(t, 1, strings.Count(text.Str, "</"), "%s: what ends the preformatted text", name)
+		case p.Name == "request_tracker":
+			quotes := strings.NewReplacer(`<div style="margin: 0 2em 1em">`, "<blockquote>", "</div>", "</blockquote>")
+			requireHarmlessHTML(t, name, quotes.Replace(text.Str))
+		case p.Name == "zendesk":
+			require.LessOrEqual(t, len(text.Str), 65535, name)
+			requireHarmlessHTML(t, name, text.Str)
+		case p.Format == preset.HTML:
+			requireHarmlessHTML(t, name, text.Str)
+		case p.Format == preset.Markdown:
+			requireHarmlessMarkdown(t, name, text.Str)
+		case p.Format == preset.ADF:
+			require.LessOrEqual(t, len(utf16.Encode([]rune(text.Raw))), 32767, name)
+			requireADF(t, name, text.Raw)
+		}
+	}
 }
+
+// isControlling tells whether a character in a text acts on what shows it, or
+// on the text around it.
+func isControlling(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
+
+// requireADF holds a document against Atlassian's schema, and its links against
+// what may be linked to.
+func requireADF(t *testing.T, name, document string) {
+	t.Helper()
+	schema, err := jsonschema.NewCompiler().Compile(schemas + "/adf.json")
+	require.NoError(t, err)
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(document))
+	require.NoError(t, err)
+	require.NoError(t, schema.Validate(v), name)
+	for _, href := range gjson.Get(document, "@dig:href").Array() {
+		require.Regexp(t, `^(https?://|mailto:|tel:)`, href.Str, name)
+	}
+}
+
+// requireHarmlessMarkdown renders a text as systems do that let HTML through.
+func requireHarmlessMarkdown(t *testing.T, name, text string) {
+	t.Helper()
+	var page strings.Builder
+	require.NoError(t, goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(renderer.WithUnsafe())).Convert([]byte(text), &page))
+	requireHarmlessHTML(t, name, page.String())
+}
+
+// harmless are the elements that may be in HTML, those of rendered Markdown
+// included.
+var harmless = map[string]bool{
+	"p": true, "br": true, "b": true, "i": true, "u": true, "s": true, "code": true, "pre": true, "ul": true, "ol": true, "li": true,
+	"blockquote": true, "a": true, "strong": true, "em": true, "del": true,
+}
+
+var harmlessAddress = regexp.MustCompile(`^(https?:|mailto:|tel:)`)
 
 func requireHarmlessHTML(t *testing.T, name, fragment string) {
 	t.Helper()
@@ -179,13 +266,17 @@ func requireHarmlessHTML(t *testing.T, name, fragment string) {
 		if kind == html.ErrorToken {
 			break
 		}
-		token := tokens.Token()
 		if kind == html.TextToken {
 			continue
 		}
-		require.Contains(t, []string{"p", "br", "b", "i", "u", "s", "code", "pre", "ul", "ol", "li", "blockquote", "a"}, token.Data, name)
+		token := tokens.Token()
+		if !harmless[token.Data] {
+			require.Fail(t, "an element that may do something", "%s: %s", name, token)
+		}
 		for _, a := range token.Attr {
-			require.True(t, a.Key == "rel" || a.Key == "href" && (strings.HasPrefix(a.Val, "http") || strings.HasPrefix(a.Val, "mailto:") || strings.HasPrefix(a.Val, "tel:")), "%s: %v", name, a)
+			if a.Key != "rel" && (a.Key != "href" || !harmlessAddress.MatchString(a.Val)) {
+				require.Fail(t, "an attribute that may do something", "%s: %s", name, token)
+			}
 		}
 		switch {
 		case kind == html.EndTagToken:
@@ -193,19 +284,17 @@ func requireHarmlessHTML(t *testing.T, name, fragment string) {
 		case token.Data != "br":
 			open++
 		}
-		require.GreaterOrEqual(t, open, 0)
+		if open < 0 {
+			require.Fail(t, "an element ends that is not open", "%s: %s", name, token)
+		}
 	}
 	require.Zero(t, open, name)
 }
 
-// BenchmarkPreset measures what a preset costs beside the ticket itself.
+// BenchmarkPreset measures what a preset's mapping costs; "none" is a ticket that
+// is sent as it is.
 func BenchmarkPreset(b *testing.B) {
-	e := mustParseEvent(b, string(readTestdata(b, "dialogue-webhook.json")))
-	chat, err := parseTranscript(transcriptOf(b, 4))
-	if err != nil {
-		b.Fatal(err)
-	}
-	ticket := newTicket(exampleID, exampleReceived, e, chat, "")
+	ticket := benchmarkTicket(b)
 	b.Run("none", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -225,4 +314,43 @@ func BenchmarkPreset(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkPresetShare measures a preset's mapping and, in turn with it, what
+// the handler does for a webhook with an upstream without a preset. There is no
+// network, no disk and no Caddy in that: of the whole job a mapping is the
+// smaller part that caddy/benchmark measures (whole_job_jira).
+func BenchmarkPresetShare(b *testing.B) {
+	ticket := benchmarkTicket(b)
+	serve := benchmarkJob(b)
+	for _, p := range preset.All() {
+		up := presetUpstream(b, p)
+		b.Run(p.Name, func(b *testing.B) {
+			var mapping, job time.Duration
+			for b.Loop() {
+				start := time.Now()
+				if _, err := up.Body(b.Context(), ticket.value(false)); err != nil {
+					b.Fatal(err)
+				}
+				mapped := time.Now()
+				serve()
+				mapping += mapped.Sub(start)
+				job += time.Since(mapped)
+			}
+			b.ReportMetric(float64(mapping)/float64(b.N), "mapping-ns/op")
+			b.ReportMetric(float64(job)/float64(b.N), "job-ns/op")
+			b.ReportMetric(100*float64(mapping)/float64(job), "%-of-job")
+		})
+	}
+}
+
+// benchmarkTicket is a ticket with the usual four messages.
+func benchmarkTicket(b *testing.B) *Ticket {
+	b.Helper()
+	e := mustParseEvent(b, string(readTestdata(b, "dialogue-webhook.json")))
+	chat, err := parseTranscript(transcriptOf(b, 4))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return newTicket(exampleID, exampleReceived, e, chat, "")
 }

@@ -36,6 +36,7 @@ const (
 	reasonToken      reason = refusedPrefix + "verify_token"
 	reasonChallenge  reason = refusedPrefix + "challenge"
 	reasonSignature  reason = refusedPrefix + "signature"
+	reasonChatAuth   reason = refusedPrefix + "chat_auth"
 	reasonTooLarge   reason = refusedPrefix + "too_large"
 	reasonIncomplete reason = refusedPrefix + "incomplete"
 	reasonEncoding   reason = refusedPrefix + "encoding"

@@ -231,10 +231,13 @@ type counts struct {
 	mu                 sync.Mutex
 	webhooks           map[string]int
 	signatures         map[int]int
+	tokens             map[string]int
 	transcriptsMissing int
 }
 
-func newCounts() *counts { return &counts{webhooks: map[string]int{}, signatures: map[int]int{}} }
+func newCounts() *counts {
+	return &counts{webhooks: map[string]int{}, signatures: map[int]int{}, tokens: map[string]int{}}
+}
 
 func (c *counts) Webhook(event, outcome string) {
 	c.mu.Lock()
@@ -246,6 +249,12 @@ func (c *counts) Signature(position int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.signatures[position]++
+}
+
+func (c *counts) ChatToken(result, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens[strings.TrimSpace(result+" "+reason)]++
 }
 
 func (c *counts) TranscriptMissing() {

@@ -87,7 +87,7 @@ var errCutOff = errors.New("cut off by a shutdown")
 // body returns what is sent for a ticket.
 func (t *target) body(ctx context.Context, ticket *Ticket) ([]byte, error) {
 	if t.upstream.Maps() {
-		return t.upstream.Body(ctx, ticket.value(t.upstream.NeedsSource()))
+		return t.upstream.Body(ctx, ticket.value(t.upstream.NeedsAll()))
 	}
 	body, err := ticket.encode()
 	if err != nil {
@@ -145,6 +145,9 @@ func remember(d *delivery.Delivery) (*memo, error) {
 	e, err := parseEvent(d.Body)
 	if err != nil {
 		return nil, fmt.Errorf("the stored webhook: %w", err)
+	}
+	if e.verified, err = decodeCustomer(d.Customer); err != nil {
+		return nil, err
 	}
 	m := &memo{event: e}
 	d.Memo = m

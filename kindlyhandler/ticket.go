@@ -154,7 +154,7 @@ func newTicket(id uuid.UUID, received time.Time, e *event, t *transcript, transc
 	}
 	if t != nil || e.carriesMessages() {
 		ticket.Messages = ticketMessages(messages)
-		ticket.Transcript = renderTranscript(messages, ticket.customerName())
+		ticket.Transcript = renderTranscript(messages, ticket.customerName(), time.Local)
 	}
 	ticket.Subject = subject(e, messages)
 	return ticket

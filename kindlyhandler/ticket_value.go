@@ -8,12 +8,9 @@ import (
 
 // value returns the ticket as jq expressions see it: what encode writes, read
 // again. It is made without that detour, which would cost several times as
-// much; so would the source.
-func (ticket *Ticket) value(withSource bool) map[string]any {
-	messages := make([]any, len(ticket.Messages))
-	for i := range ticket.Messages {
-		messages[i] = ticket.Messages[i].value()
-	}
+// much. Messages, context, attachments and source, the larger part of the work,
+// are null unless all is wanted.
+func (ticket *Ticket) value(all bool) map[string]any {
 	v := map[string]any{
 		"version":          ticket.Version,
 		"id":               ticket.ID.String(),
@@ -26,15 +23,22 @@ func (ticket *Ticket) value(withSource bool) map[string]any {
 		"organization_id":  integerOrNull(ticket.OrganizationID),
 		"bot":              map[string]any{"id": integerOrNull(ticket.Bot.ID), "name": textOrNull(ticket.Bot.Name)},
 		"chat":             ticket.Chat.value(),
-		"context":          rawValue(ticket.Context),
-		"attachments":      rawValue(ticket.Attachments),
-		"messages":         messages,
+		"context":          nil,
+		"attachments":      nil,
+		"messages":         nil,
 		"transcript":       nil,
 		"transcript_error": textOrNull(ticket.TranscriptError),
 		"kindly_ticket":    nil,
 		"source":           nil,
 	}
-	if withSource {
+	if all {
+		messages := make([]any, len(ticket.Messages))
+		for i := range ticket.Messages {
+			messages[i] = ticket.Messages[i].value()
+		}
+		v["messages"] = messages
+		v["context"] = rawValue(ticket.Context)
+		v["attachments"] = rawValue(ticket.Attachments)
 		v["source"] = map[string]any{"webhook": rawValue(ticket.Source.Webhook), "chat": rawValue(ticket.Source.Chat)}
 	}
 	if t := ticket.Transcript; t != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/richtext"
 )
 
-// Transcript is a chat, ready to paste into a ticket: who said what, and when.
+// Transcript is a chat, ready to paste into a ticket: who said what, and when,
+// in local time ([time.Local]) with the zone's name.
 // Messages are indented or quoted, so that nobody can write one that looks
 // like somebody else's.
 type Transcript struct {
@@ -19,10 +20,11 @@ type Transcript struct {
 	HTML string `json:"html"`
 }
 
-// renderTranscript writes the chat in all three forms. The user goes by the
-// name of the customer, if that is known: in the chat it is "You".
-func renderTranscript(messages []message, customer string) *Transcript {
-	var w transcriptWriter
+// renderTranscript writes the chat in all three forms, with the times of a zone.
+// The user goes by the name of the customer, if that is known: in the chat it is
+// "You".
+func renderTranscript(messages []message, customer string, zone *time.Location) *Transcript {
+	w := transcriptWriter{zone: zone}
 	w.grow(messages)
 	for i := range messages {
 		w.message(&messages[i], customer)
@@ -30,7 +32,10 @@ func renderTranscript(messages []message, customer string) *Transcript {
 	return &Transcript{Text: w.text.String(), Markdown: w.markdown.String(), HTML: w.html.String()}
 }
 
-type transcriptWriter struct{ text, markdown, html strings.Builder }
+type transcriptWriter struct {
+	zone                 *time.Location
+	text, markdown, html strings.Builder
+}
 
 func (w *transcriptWriter) grow(messages []message) {
 	n := 0
@@ -62,7 +67,7 @@ func (w *transcriptWriter) heading(at time.Time, who string) {
 	var buffer [40]byte
 	when := buffer[:0]
 	if !at.IsZero() {
-		when = at.UTC().AppendFormat(when, "2006-01-02 15:04:05 UTC – ")
+		when = at.In(w.zone).AppendFormat(when, "2006-01-02 15:04:05 MST – ")
 	}
 	w.text.Write(when)
 	w.text.WriteString(who)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,7 +23,7 @@ func TestRenderTranscript_golden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			chat, err := parseTranscript(readTestdata(t, name+".json"))
 			require.NoError(t, err)
-			r := renderTranscript(chat.messages, "Kari *Nordmann* <kari@example.no>")
+			r := renderTranscript(chat.messages, "Kari *Nordmann* <kari@example.no>", time.UTC)
 			golden(t, "transcript/"+name+".txt", []byte(r.Text))
 			golden(t, "transcript/"+name+".md", []byte(r.Markdown))
 			golden(t, "transcript/"+name+".html", []byte(r.HTML))
@@ -138,14 +139,23 @@ func TestTimestamp(t *testing.T) {
 		`{}`:                                 "User:\n",
 	} {
 		m := parseMessage(gjson.Parse(`{"from_bot":false,"created":` + body + `}`))
-		assert.Equal(t, want, renderTranscript([]message{m}, "").Text, body)
+		assert.Equal(t, want, renderTranscript([]message{m}, "", time.UTC).Text, body)
 	}
+}
+
+func TestRenderTranscript_localTime(t *testing.T) {
+	oslo := time.FixedZone("CET", 3600)
+	m := parseMessage(gjson.Parse(`{"from_bot":false,"created":"2017-12-20T23:18:07Z"}`))
+	r := renderTranscript([]message{m}, "", oslo)
+	assert.Equal(t, "2017-12-21 00:18:07 CET – User:\n", r.Text)
+	assert.Equal(t, "**2017-12-21 00:18:07 CET – User:**\n\n", r.Markdown)
+	assert.Equal(t, "<p><b>2017-12-21 00:18:07 CET – User:</b></p>\n<blockquote></blockquote>\n", r.HTML)
 }
 
 func TestRenderTranscript_tenThousandMessages(t *testing.T) {
 	chat, err := parseTranscript(transcriptOf(t, 10_000))
 	require.NoError(t, err)
-	r := renderTranscript(chat.messages, "")
+	r := renderTranscript(chat.messages, "", time.UTC)
 	assert.Equal(t, 10_000, strings.Count(r.Text, " UTC – "))
 	assert.Equal(t, 10_000, strings.Count(r.Markdown, " UTC – "))
 	assert.Equal(t, 10_000, strings.Count(r.HTML, "<blockquote>"))
@@ -153,14 +163,14 @@ func TestRenderTranscript_tenThousandMessages(t *testing.T) {
 }
 
 func TestRenderTranscript_nothing(t *testing.T) {
-	assert.Equal(t, &Transcript{}, renderTranscript(nil, "Kari"))
+	assert.Equal(t, &Transcript{}, renderTranscript(nil, "Kari", time.UTC))
 }
 
 // Nobody gets to speak in another one's name by what is in a message.
 func TestRenderTranscript_headingsCannotBeForged(t *testing.T) {
 	chat, err := parseTranscript(readTestdata(t, "transcript-hostile.json"))
 	require.NoError(t, err)
-	r := renderTranscript(chat.messages, "")
+	r := renderTranscript(chat.messages, "", time.UTC)
 	checkHeadings(t, r, len(chat.messages))
 }
 
@@ -227,7 +237,7 @@ func FuzzTranscript(f *testing.F) {
 		ticket := checkTicket(t, e, chat)
 		require.Equal(t, string(trimmed(body)), ticket.Get("source.chat").Raw)
 		require.Equal(t, int64(len(chat.messages)), ticket.Get("messages.#").Int(), strconv.Quote(string(body)))
-		r := renderTranscript(chat.messages, "Kari")
+		r := renderTranscript(chat.messages, "Kari", time.UTC)
 		checkHeadings(t, r, len(chat.messages))
 		for _, tag := range tags(r.HTML) {
 			require.NotRegexp(t, `(?i)^(script|style|img|iframe)|javascript:|data:|\son`, tag)

@@ -17,6 +17,7 @@ connections, to one site per scenario:
 	                  fetched, ticket created, chat answered with the ticket's
 	                  number
 	whole_job_memory  the same with deliveries in memory
+	whole_job_jira    whole_job with the preset that has the most to do
 	down              what kindly_webhook does of that while the help desk
 	                  refuses connections and is known to be down: verified,
 	                  stored on disk, chat answered that a ticket follows

@@ -54,6 +54,7 @@ var scenarios = []scenario{
 	proxyScenario("reverse_proxy", "durable"),
 	webhookScenario("whole_job", "durable", "5s", isReply),
 	webhookScenario("whole_job_memory", "memory", "5s", isReply),
+	jiraScenario("whole_job_jira", "durable"),
 	outageScenario("down", "outage"),
 	{
 		// What Caddy itself takes for an error: the least for "rejected".
@@ -67,7 +68,7 @@ var scenarios = []scenario{
 	{
 		name:    "rejected",
 		caddy:   "durable",
-		site:    webhookSite("rejected", "5s"),
+		site:    webhookSite("rejected", "5s", plainUpstream),
 		secret:  "not the " + secret,
 		status:  http.StatusUnauthorized,
 		answers: func(body []byte) bool { return !bytes.Contains(body, []byte("reply")) },
@@ -92,13 +93,20 @@ func webhookScenario(name, caddy, respondWithin string, answers func([]byte) boo
 	return scenario{
 		name:       name,
 		caddy:      caddy,
-		site:       webhookSite(name, respondWithin),
+		site:       webhookSite(name, respondWithin, plainUpstream),
 		secret:     secret,
 		status:     http.StatusOK,
 		answers:    answers,
 		tickets:    true,
 		deliveries: true,
 	}
+}
+
+// jiraScenario is the whole job with the preset that has the most to do.
+func jiraScenario(name, caddy string) scenario {
+	s := webhookScenario(name, caddy, "5s", isReply)
+	s.site = webhookSite(name, "5s", jiraUpstream)
+	return s
 }
 
 // outageScenario is the part of the job that can be done while the help desk
@@ -109,9 +117,23 @@ func outageScenario(name, caddy string) scenario {
 	return s
 }
 
+// An upstream with %s where the help desk's URL belongs.
+const (
+	plainUpstream = `upstream %s/tickets {
+			concurrency 64
+		}`
+	jiraUpstream = `upstream jira %s {
+			project SUP
+			email agent@acme.example
+			api_token bench-token
+			ticket_id .body.id
+			concurrency 64
+		}`
+)
+
 // webhookSite configures the whole job under a name. Webhooks are known again
 // for as long as a run may take.
-func webhookSite(name, respondWithin string) func(kindly, desk string) string {
+func webhookSite(name, respondWithin, upstream string) func(kindly, desk string) string {
 	return func(kindly, desk string) string {
 		return fmt.Sprintf(`	kindly_webhook %s %s {
 		secret %s
@@ -120,13 +142,11 @@ func webhookSite(name, respondWithin string) func(kindly, desk string) string {
 		transcript {
 			api %s
 		}
-		upstream %s/tickets {
-			concurrency 64
-		}
+		%s
 		respond_within %s
 		reply "Ticket {kindly.ticket.id} created."
 		reply_pending "A ticket follows."
-	}`, path, name, secret, apiKey, kindly, desk, respondWithin)
+	}`, path, name, secret, apiKey, kindly, fmt.Sprintf(upstream, desk), respondWithin)
 	}
 }
 
@@ -168,6 +188,13 @@ var comparisons = []comparison{
 		metric:  "requests/s",
 		value:   perSecond,
 		targets: map[int]float64{16: 0.45, 64: 0.60},
+	},
+	{
+		of: "whole_job_jira", to: "whole_job",
+		metric:  "CPU/request",
+		value:   func(w window) float64 { return w.CaddyCPU },
+		targets: map[int]float64{16: 1.18, 64: 1.18}, // of which the preset is 15 %
+		atMost:  true,
 	},
 	{
 		of: "down", to: "respond",

@@ -56,7 +56,7 @@ func startIn(t *testing.T, data, options, sites string) *caddy {
 }
 
 func (c *caddy) env() []string {
-	return []string{"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken, "XDG_DATA_HOME=" + c.data}
+	return []string{"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken, "XDG_DATA_HOME=" + c.data, "TZ=Europe/Oslo"}
 }
 
 // deliveries is the file that has them, by default.

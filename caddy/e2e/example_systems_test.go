@@ -205,6 +205,7 @@ func (s *sides) runSystemExample(name string, e systemExample, system *system) (
 		"KINDLY_API=" + s.kindly.URL,
 		"KINDLY_API_KEY=" + apiKey,
 		"CADDY_ADMIN=" + freeAddress(s.t),
+		"CHAT_PUBLIC_KEY=" + repositoryFile(s.t, "examples/jira-service-management/chat-public.pem"),
 	}
 	for _, variable := range e.env {
 		env = append(env, strings.ReplaceAll(variable, "%s", system.URL))

@@ -66,6 +66,10 @@ type Delivery struct {
 
 	// Body is the webhook as it came in. It is dropped on delivery.
 	Body []byte
+	// Customer is what was proven, when the webhook came in, of the person whom
+	// it is about; nil if nothing was. Its form is the [Target]'s. Like Body, it
+	// never changes, and is dropped on delivery.
+	Customer []byte
 	// Transcript is what the first attempt that got hold of it keeps for the
 	// later ones; TranscriptError says why there will be none. Dropped on
 	// delivery.

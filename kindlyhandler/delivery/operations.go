@@ -203,9 +203,9 @@ func (q *Dispatcher) claim(ctx context.Context, listed *Delivery) (d *Delivery, 
 	return d, err
 }
 
-// Drop removes a delivery in whatever state, and returns it without Body and
-// Transcript, or fails with ErrNotFound. An attempt that is under way is not
-// called back.
+// Drop removes a delivery in whatever state, and returns it without Body,
+// Customer and Transcript, or fails with ErrNotFound. An attempt that is under
+// way is not called back.
 func (q *Dispatcher) Drop(ctx context.Context, id uuid.UUID) (*Delivery, error) {
 	d, err := q.store.Drop(ctx, id)
 	if err != nil {

@@ -101,6 +101,7 @@ func (r *rig) new() *delivery.Delivery {
 		Event:      "dialogue",
 		ReceivedAt: time.Now(),
 		Body:       []byte("body"),
+		Customer:   []byte("customer"),
 	}
 }
 

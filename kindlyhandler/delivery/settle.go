@@ -44,7 +44,7 @@ func (a *attempt) settle(o Outcome, at, began, ended time.Time) {
 		d.Answer = a.answer()
 	}
 	if d.State == Delivered {
-		d.Body, d.Transcript, d.TranscriptError = nil, nil, ""
+		d.Body, d.Customer, d.Transcript, d.TranscriptError = nil, nil, nil, ""
 	}
 	if d.State == Dead {
 		l.dispatcher.losses.Add(d.Lane, LossDead, 1)

@@ -86,13 +86,13 @@ type Store interface {
 	Get(ctx context.Context, id uuid.UUID) (*Delivery, error)
 
 	// List returns the deliveries that the query asks for, the newest ids
-	// first, without Body and Transcript.
+	// first, without Body, Customer and Transcript.
 	List(ctx context.Context, query Query) (Page, error)
 
 	// Drop removes a delivery, also a claimed one, whose Save will fail with
-	// ErrNotFound then, and returns it without Body and Transcript. Its key
-	// makes no duplicates any more. It fails with ErrNotFound if there is no
-	// such delivery.
+	// ErrNotFound then, and returns it without Body, Customer and Transcript.
+	// Its key makes no duplicates any more. It fails with ErrNotFound if there
+	// is no such delivery.
 	Drop(ctx context.Context, id uuid.UUID) (*Delivery, error)
 
 	// Erase drops all deliveries of a chat, in every lane and state, and

@@ -51,6 +51,7 @@ func TestFirstAttempt(t *testing.T) {
 				require.Equal(r, test.answer, string(stored.Answer))
 				require.Equal(r, test.outcome.Ticket, stored.Ticket)
 				require.Equal(r, test.body, string(stored.Body))
+				require.Equal(r, test.body != "", len(stored.Customer) > 0)
 				require.Equal(r, test.body != "", len(stored.Transcript) > 0)
 				require.Equal(r, 1, stored.Tries)
 				require.Len(r, stored.Attempts, 1)

@@ -47,8 +47,8 @@ func (k *Kindly) Send(ctx context.Context, url, secret string, body []byte) (Res
 }
 
 // Do sends a request that was made by [NewWebhookRequest] and then changed,
-// say by an Authorization header with a user's token or by a wrong signature.
-// Response and error are as for [Kindly.Send].
+// say by [ForwardToken] or by a wrong signature. Response and error are as for
+// [Kindly.Send].
 func (k *Kindly) Do(req *http.Request) (Response, error) {
 	res, err := k.do(req)
 	if err != nil {

@@ -39,7 +39,8 @@ type Mapping struct {
 type mapping struct {
 	body, success, ticketID, ticketURL *jq.Expression
 
-	throttled *jq.Expression // of the preset
+	throttled, transient *jq.Expression // of the preset
+
 	statuses  []statusClass
 	variables []any
 }
@@ -56,16 +57,21 @@ func newMapping(m Mapping, s *settings) (*mapping, error) {
 		}
 		m.Success = ""
 	}
+	texts := library
+	if s.ownBody {
+		texts = presetLibrary
+	}
 	for _, field := range []struct {
 		name, source, such string
 		to                 **jq.Expression
 		compile            func(source string, variables ...string) (*jq.Expression, error)
 	}{
-		{"body", m.Body, "{title: .subject, text: .transcript.text}", &compiled.body, library.Compile},
+		{"body", m.Body, "{title: .subject, text: .transcript.text}", &compiled.body, texts.Compile},
 		{"success", m.Success, ".status == 200 and .body.ok", &compiled.success, jq.Compile},
 		{"ticket_id", m.TicketID, ".body.ticket.id", &compiled.ticketID, jq.Compile},
 		{"ticket_url", m.TicketURL, ".body.ticket.url", &compiled.ticketURL, jq.Compile},
 		{"throttled", s.preset.Throttled, ".status == 403", &compiled.throttled, jq.Compile},
+		{"transient", s.preset.Transient, ".status == 400", &compiled.transient, jq.Compile},
 	} {
 		if field.source == "" {
 			continue
@@ -96,9 +102,9 @@ func (c statusClass) has(status int) bool {
 // Maps tells whether [Upstream.Body] makes something else of a ticket.
 func (up *Upstream) Maps() bool { return up.mapping.body != nil }
 
-// NeedsSource tells whether [Upstream.Body] can need what Kindly sent, which no
-// preset does.
-func (up *Upstream) NeedsSource() bool { return !up.ownBody }
+// NeedsAll tells whether [Upstream.Body] can need the ticket's messages, context,
+// attachments and source. No preset does.
+func (up *Upstream) NeedsAll() bool { return !up.ownBody }
 
 // Body returns what is sent for a ticket, in the form in which encoding/json
 // decodes it. Its errors do not repeat anything of the ticket.
@@ -114,13 +120,13 @@ func (up *Upstream) Body(ctx context.Context, ticket map[string]any) ([]byte, er
 	return body, nil
 }
 
-// isThrottled tells whether an answer asks to be left alone although its status
-// does not say so.
-func (m *mapping) isThrottled(ctx context.Context, a *answer) bool {
-	if m.throttled == nil {
+// holds tells whether one of the preset's tests is true of an answer. One that
+// there is not, or that fails, is not.
+func (m *mapping) holds(ctx context.Context, test *jq.Expression, a *answer) bool {
+	if test == nil {
 		return false
 	}
-	result, err := m.throttled.Eval(ctx, a.value(), m.variables...)
+	result, err := test.Eval(ctx, a.value(), m.variables...)
 	return err == nil && result == true
 }
 

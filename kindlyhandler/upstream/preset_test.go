@@ -184,7 +184,7 @@ func TestNew_presetOverridden(t *testing.T) {
 	o.Method = http.MethodPut
 	o.Mapping = Mapping{Body: `{project: $project, text: ticket_text(5000) | length > 100}`, Success: "202", TicketID: ".body.id", TicketURL: "null"}
 	up := newUpstream(t, o)
-	assert.True(t, up.NeedsSource())
+	assert.True(t, up.NeedsAll())
 	sent, err := up.Body(t.Context(), readTicket(t, "dialogue-agent"))
 	require.NoError(t, err)
 	outcome := up.Send(t.Context(), exampleID, sent, http.Header{"Accept": {"text/plain"}})
@@ -200,7 +200,7 @@ func TestNew_presetOverridden(t *testing.T) {
 	o.PresetOptions = map[string]any{"project": float64(12)}
 	o.Fields = []string{"private-token"}
 	up = newUpstream(t, o)
-	assert.False(t, up.NeedsSource())
+	assert.False(t, up.NeedsAll())
 	up.Send(t.Context(), exampleID, sent, http.Header{"Private-Token": {"mine"}})
 	assert.Equal(t, "/api/v4/projects/12/issues", got.RequestURI)
 	assert.Equal(t, "mine", got.Header.Get("Private-Token"))

@@ -10,24 +10,32 @@ import (
 // library has what bodies can use in addition: the whole ticket as one text. It
 // begins with facts, among them the delivery's id, by which a ticket that came
 // twice can be found.
-var library = jq.NewLibrary(map[string]jq.Limited{
-	"ticket_html": func(ticket map[string]any, n int, bytes bool) any {
-		return jq.TruncateHTML(ticketHTML(ticket), n, bytes)
-	},
-	"ticket_markdown": func(ticket map[string]any, n int, bytes bool) any {
-		return jq.Truncate(factsOf(ticket).markdown()+"\n\n"+said(ticket).Markdown, n, bytes)
-	},
-	"ticket_text": func(ticket map[string]any, n int, bytes bool) any {
-		return jq.Truncate(factsOf(ticket).text()+"\n\n"+said(ticket).Text, n, bytes)
-	},
-	"ticket_adf": func(ticket map[string]any, n int, _ bool) any {
-		return jq.ADF(jq.TruncateHTML(ticketHTML(ticket), n, false), n)
-	},
-	"ticket_facts": func(ticket map[string]any, n int, bytes bool) any {
-		return jq.Truncate(factsOf(ticket).text(), n, bytes)
-	},
-	"ticket_said": func(ticket map[string]any, n int, bytes bool) any { return jq.Truncate(said(ticket).Text, n, bytes) },
-})
+var library = jq.NewLibrary(textFunctions(func(html string, n int) any { return jq.ADF(html, n) }))
+
+// presetLibrary is the same for bodies of presets, which do nothing with a
+// document but send it.
+var presetLibrary = jq.NewLibrary(textFunctions(jq.OpaqueADF))
+
+func textFunctions(adf func(html string, n int) any) map[string]jq.Limited {
+	return map[string]jq.Limited{
+		"ticket_html": func(ticket map[string]any, n int, bytes bool) any {
+			return jq.TruncateHTML(ticketHTML(ticket), n, bytes)
+		},
+		"ticket_markdown": func(ticket map[string]any, n int, bytes bool) any {
+			return jq.Truncate(factsOf(ticket).markdown()+"\n\n"+said(ticket).Markdown, n, bytes)
+		},
+		"ticket_text": func(ticket map[string]any, n int, bytes bool) any {
+			return jq.Truncate(factsOf(ticket).text()+"\n\n"+said(ticket).Text, n, bytes)
+		},
+		"ticket_adf": func(ticket map[string]any, n int, _ bool) any {
+			return adf(jq.TruncateHTML(ticketHTML(ticket), n, false), n)
+		},
+		"ticket_facts": func(ticket map[string]any, n int, bytes bool) any {
+			return jq.Truncate(factsOf(ticket).text(), n, bytes)
+		},
+		"ticket_said": func(ticket map[string]any, n int, bytes bool) any { return jq.Truncate(said(ticket).Text, n, bytes) },
+	}
+}
 
 func ticketHTML(ticket map[string]any) string {
 	return factsOf(ticket).html() + "\n" + said(ticket).HTML
@@ -78,6 +86,7 @@ func factsOf(ticket map[string]any) facts {
 		{"Customer", name, false},
 		{"Chat", field(ticket, "chat", "url"), true},
 		{"Page", field(ticket, "chat", "page"), true},
+		{"Labels", labelsOf(ticket), false},
 		{"Status in Kindly", field(ticket, "kindly_ticket", "status"), false},
 		{"No transcript", field(ticket, "transcript_error"), false},
 		{"Delivery", field(ticket, "id"), false},
@@ -87,6 +96,17 @@ func factsOf(ticket map[string]any) facts {
 		}
 	}
 	return all
+}
+
+// labelsOf returns the chat's labels, for the systems that have no tags.
+func labelsOf(ticket map[string]any) string {
+	chat, _ := ticket["chat"].(map[string]any)
+	labels, _ := chat["labels"].([]any)
+	texts := make([]string, len(labels))
+	for i, label := range labels {
+		texts[i], _ = label.(string)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (all facts) join(separator string, line func(f fact) string) string {

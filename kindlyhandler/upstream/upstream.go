@@ -247,8 +247,11 @@ func (up *Upstream) conclude(ctx context.Context, a *answer) delivery.Outcome {
 			}
 		}
 	}
-	if o.Verdict != delivery.Success && up.mapping.isThrottled(ctx, a) {
+	if o.Verdict != delivery.Success && up.mapping.holds(ctx, up.mapping.throttled, a) {
 		o = throttled(a.response, time.Now(), up.preset)
+	}
+	if o.Verdict == delivery.Permanent && up.mapping.holds(ctx, up.mapping.transient, a) {
+		o.Verdict = delivery.Transient
 	}
 	if o.Verdict == delivery.Success {
 		// The ticket is there, even if the rest of the answer is not.

@@ -101,7 +101,11 @@ func waitFor(wait preset.Wait, h http.Header, now time.Time) time.Duration {
 			return seconds(value)
 		}
 	case preset.UnixSeconds:
-		if unix, err := strconv.ParseInt(value, 10, 64); err == nil {
+		whole, _, hasFraction := strings.Cut(value, ".")
+		if unix, err := strconv.ParseInt(whole, 10, 64); err == nil {
+			if hasFraction { // rounded up: too early is of no use
+				unix++
+			}
 			return until(time.Unix(unix, 0), h, now)
 		}
 	case preset.UnixMilliseconds:

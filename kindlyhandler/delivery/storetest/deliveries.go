@@ -65,6 +65,7 @@ func (b *bench) full() *delivery.Delivery {
 	b.Helper()
 	d := b.inChat(zendesk, "chat\x00 ☎ '")
 	now := b.clock.now()
+	d.Customer = []byte(`{"name":"Kari\x00\xff"}`)
 	d.Transcript, d.TranscriptError = []byte("a transcript\x00\xff"), "why not"
 	d.Elapsed, d.Tries = 3*time.Minute, 7
 	d.Attempts = []delivery.Attempt{
@@ -89,7 +90,7 @@ func canonical(d *delivery.Delivery) delivery.Delivery {
 	for _, t := range []*time.Time{&c.KeyExpires, &c.ReceivedAt, &c.DueAt} {
 		*t = t.Round(0).UTC()
 	}
-	for _, s := range []*[]byte{&c.Body, &c.Transcript, &c.Answer} {
+	for _, s := range []*[]byte{&c.Body, &c.Customer, &c.Transcript, &c.Answer} {
 		if len(*s) == 0 {
 			*s = nil
 		}

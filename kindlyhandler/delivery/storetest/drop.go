@@ -62,10 +62,10 @@ var drops = []test{
 			require.Zero(b, next)
 		}
 	}},
-	{"gives every field but the body and the transcript", func(b *bench) {
+	{"gives every field but the body, the customer and the transcript", func(b *bench) {
 		d := b.full()
 		b.put(d)
-		d.Body, d.Transcript = nil, nil
+		d.Body, d.Customer, d.Transcript = nil, nil, nil
 		b.same(d, b.drop(d.ID))
 	}},
 	{"leaves nothing for the claim's end to save", func(b *bench) {

@@ -31,7 +31,7 @@ var saves = []test{
 		b.put(d)
 		delivered := *d
 		delivered.State, delivered.Claimed = delivery.Delivered, false
-		delivered.Body, delivered.Transcript, delivered.TranscriptError = nil, nil, ""
+		delivered.Body, delivered.Customer, delivered.Transcript, delivered.TranscriptError = nil, nil, nil, ""
 		b.save(&delivered)
 		b.same(&delivered, b.find(d.Key)[0])
 	}},

@@ -1,6 +1,7 @@
 package jq
 
 import (
+	"encoding/json"
 	"maps"
 	"unicode/utf8"
 
@@ -28,19 +29,36 @@ func truncateADF(v any, args []any) any {
 // ADF returns HTML or plain text as a document in Atlassian's format that has at
 // most n characters as JSON.
 func ADF(s string, n int) map[string]any {
-	doc := map[string]any{"type": "doc", "version": 1, "content": richtext.ADF(s)}
-	if adfExpansion*len(s)+adfFrame <= n {
+	document := encodedADF(s)
+	doc := decodedADF(document)
+	if (unit{}).fits(document, n) {
 		return doc
 	}
 	return cutADF(doc, n)
 }
 
-// A document in Atlassian's format is at most adfExpansion times as long as its
-// HTML, and adfFrame: what is worst are list items of one letter.
-const (
-	adfExpansion = 24
-	adfFrame     = 160
-)
+// OpaqueADF is like [ADF], but an expression can do no more with the document
+// than put it somewhere. That spares making maps of it, which is most of the work.
+func OpaqueADF(s string, n int) any {
+	document := encodedADF(s)
+	if !(unit{}).fits(document, n) {
+		return cutADF(decodedADF(document), n)
+	}
+	return json.Number(document) // which Encode writes as it stands
+}
+
+func encodedADF(s string) string {
+	out := make([]byte, 0, 3*len(s)+64)
+	out = richtext.AppendADF(append(out, `{"content":`...), s)
+	return string(append(out, `,"type":"doc","version":1}`...))
+}
+
+func decodedADF(document string) (doc map[string]any) {
+	if err := json.Unmarshal([]byte(document), &doc); err != nil {
+		panic(err) // it is not JSON, whatever the text was
+	}
+	return doc
+}
 
 func cutADF(doc map[string]any, n int) map[string]any {
 	if adfLength(doc) <= n {

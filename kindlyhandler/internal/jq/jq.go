@@ -18,7 +18,10 @@ import (
 )
 
 // Expression is a compiled expression. It is safe for concurrent use.
-type Expression struct{ code *gojq.Code }
+type Expression struct {
+	code   *gojq.Code
+	direct direct // nil if it needs the code
+}
 
 // Compile reads an expression. The variables are what it may call by name, such
 // as "$base"; [Expression.Eval] takes their values in the same order. An error
@@ -58,13 +61,14 @@ func (l Library) Compile(source string, variables ...string) (*Expression, error
 	if err := refuse(source, query); err != nil {
 		return nil, err
 	}
+	simple := directly(query, variables)
 	guard(query)
 	options := slices.Concat([]gojq.CompilerOption{gojq.WithVariables(variables), gojq.WithModuleLoader(prelude)}, functions, l)
 	code, err := gojq.Compile(query, options...)
 	if err != nil {
 		return nil, compileError(source, err, variables)
 	}
-	return &Expression{code}, nil
+	return &Expression{code, simple}, nil
 }
 
 // Eval returns the expression's only result for an input. Both consist of nil,
@@ -73,6 +77,11 @@ func (l Library) Compile(source string, variables ...string) (*Expression, error
 //
 // [json.Number]: https://pkg.go.dev/encoding/json#Number
 func (e *Expression) Eval(ctx context.Context, input any, values ...any) (any, error) {
+	if e.direct != nil {
+		if result, ok := e.direct(input, values); ok {
+			return result, nil
+		}
+	}
 	results := e.code.RunWithContext(newBudget(ctx), input, values...)
 	result, ok := results.Next()
 	if !ok {

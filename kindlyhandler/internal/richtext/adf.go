@@ -1,54 +1,66 @@
 package richtext
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
-// ADF renders HTML or plain text as the block nodes of an Atlassian Document
-// Format document, made of maps, lists and strings as encoding/json decodes
-// them. What that format does not allow is arranged otherwise: a quote is only
-// one where it is outside of all others and of lists, an item begins with a
-// paragraph, and code has no other style.
+// ADF returns what [AppendADF] writes, as encoding/json decodes it.
 func ADF(message string) []any {
+	blocks := []any{}
+	if err := json.Unmarshal(AppendADF(nil, message), &blocks); err != nil {
+		panic(err) // it is not JSON, whatever the message was
+	}
+	return blocks
+}
+
+// AppendADF appends the block nodes of an Atlassian Document Format document to
+// out, as a list in JSON whose objects have their keys in order. HTML or plain
+// text is rendered. What that format does not allow is arranged otherwise: a
+// quote is only one where it is outside of all others and of lists, an item
+// begins with a paragraph, and code has no other style.
+func AppendADF(out []byte, message string) []byte {
+	w := adfWriter{out: append(out, '[')}
 	message = strings.ToValidUTF8(message, "\uFFFD")
 	doc, markup := parse(message)
 	if !markup {
 		if message = cleanLines(decodeEntities(message)); message == "" {
-			return []any{}
+			return append(w.out, ']')
 		}
 		doc = plainDocument(message)
 	}
-	w := adfWriter{doc: doc, open: []adfNode{{}}}
+	w.doc = doc
 	for _, n := range doc.nodes {
 		w.node(n)
 	}
 	w.endLeaf()
-	return w.open[0].content
+	return append(w.out, ']')
 }
 
 type adfWriter struct {
 	doc    *document
-	open   []adfNode // the document, and the containers that are open in it
-	quotes []bool    // for each container that is open in doc, whether it is one here
-	leaf   adfNode   // the paragraph or code block, if there is a kind
-	code   strings.Builder
+	out    []byte
+	open   []string // the containers that are open
+	quotes []bool   // for each container that is open in doc, whether it is one here
+	leaf   string   // "paragraph", "codeBlock" or, if none is open, ""
+	inCode bool     // the code block has its text
 }
 
-// adfNode is a node that is not complete yet.
-type adfNode struct {
-	kind    string
-	content []any
-}
-
-func (n adfNode) complete() map[string]any {
-	content := n.content
-	if content == nil {
-		content = []any{}
+// startNode begins a node in the list of the one that is open.
+func (w *adfWriter) startNode(s string) {
+	if !w.isFirst() {
+		w.out = append(w.out, ',')
 	}
-	return map[string]any{"type": n.kind, "content": content}
+	w.out = append(w.out, s...)
 }
 
-func (w *adfWriter) add(node any) {
-	last := &w.open[len(w.open)-1]
-	last.content = append(last.content, node)
+// isFirst tells whether nothing is yet in the node that is open.
+func (w *adfWriter) isFirst() bool { return w.out[len(w.out)-1] == '[' }
+
+func (w *adfWriter) endNode(kind string) {
+	w.out = append(w.out, `],"type":"`...)
+	w.out = append(w.out, kind...)
+	w.out = append(w.out, `"}`...)
 }
 
 var adfContainers = [...]string{quote: "blockquote", bulletList: "bulletList", orderedList: "orderedList", item: "listItem"}
@@ -64,33 +76,34 @@ func (w *adfWriter) node(n node) {
 		w.endLeaf()
 		w.end()
 	case paragraphNode:
-		w.leaf.kind = "paragraph"
+		w.startLeaf("paragraph")
 	case preNode:
-		w.leaf.kind = "codeBlock"
+		w.startLeaf("codeBlock")
 	case textNode:
 		w.text(n)
 	case breakNode:
-		if w.leaf.kind == "codeBlock" {
-			w.code.WriteString("\n\n"[:n.lines])
+		if w.leaf == "codeBlock" {
+			w.code("\n\n"[:n.lines])
 			return
 		}
 		for range n.lines {
-			w.leaf.content = append(w.leaf.content, map[string]any{"type": "hardBreak"})
+			w.startNode(`{"type":"hardBreak"}`)
 		}
 	}
 }
 
 func (w *adfWriter) start(c container) {
-	parent := w.open[len(w.open)-1].kind
-	shown := c != quote || len(w.open) == 1
+	shown := c != quote || len(w.open) == 0
 	w.quotes = append(w.quotes, shown)
 	if !shown {
 		return
 	}
-	if parent == adfContainers[item] && len(w.open[len(w.open)-1].content) == 0 {
-		w.add(adfNode{kind: "paragraph"}.complete())
+	if len(w.open) > 0 && w.open[len(w.open)-1] == adfContainers[item] && w.isFirst() {
+		w.startNode(`{"content":[`)
+		w.endNode("paragraph")
 	}
-	w.open = append(w.open, adfNode{kind: adfContainers[c]})
+	w.startNode(`{"content":[`)
+	w.open = append(w.open, adfContainers[c])
 }
 
 func (w *adfWriter) end() {
@@ -99,56 +112,104 @@ func (w *adfWriter) end() {
 	if !shown {
 		return
 	}
-	ended := w.open[len(w.open)-1]
+	w.endNode(w.open[len(w.open)-1])
 	w.open = w.open[:len(w.open)-1]
-	w.add(ended.complete())
+}
+
+func (w *adfWriter) startLeaf(kind string) {
+	w.endLeaf()
+	w.startNode(`{"content":[`)
+	w.leaf = kind
 }
 
 func (w *adfWriter) endLeaf() {
-	if w.leaf.kind == "" {
+	if w.leaf == "" {
 		return
 	}
-	if w.code.Len() > 0 {
-		w.leaf.content = []any{map[string]any{"type": "text", "text": w.code.String()}}
-		w.code.Reset()
+	if w.inCode {
+		w.out = append(w.out, `","type":"text"}`...)
+		w.inCode = false
 	}
-	w.add(w.leaf.complete())
-	w.leaf = adfNode{}
+	w.endNode(w.leaf)
+	w.leaf = ""
+}
+
+// code writes a part of the only text of a code block.
+func (w *adfWriter) code(s string) {
+	if !w.inCode {
+		w.startNode(`{"text":"`)
+		w.inCode = true
+	}
+	w.out = appendEscaped(w.out, s)
 }
 
 func (w *adfWriter) text(n node) {
 	s := w.doc.text[n.start:n.end]
 	switch {
 	case s == "": // no text node may be empty
-	case w.leaf.kind == "codeBlock":
-		w.code.WriteString(s)
+	case w.leaf == "codeBlock":
+		w.code(s)
 	default:
-		text := map[string]any{"type": "text", "text": s}
-		if marks := w.marks(n); len(marks) > 0 {
-			text["marks"] = marks
-		}
-		w.leaf.content = append(w.leaf.content, text)
+		w.startNode(`{`)
+		w.marks(n)
+		w.out = append(w.out, `"text":"`...)
+		w.out = appendEscaped(w.out, s)
+		w.out = append(w.out, `","type":"text"}`...)
 	}
 }
 
 var adfMarks = []struct {
 	style style
-	name  string
-}{{bold, "strong"}, {italic, "em"}, {underline, "underline"}, {strike, "strike"}, {code, "code"}}
+	node  string
+}{
+	{bold, `{"type":"strong"}`},
+	{italic, `{"type":"em"}`},
+	{underline, `{"type":"underline"}`},
+	{strike, `{"type":"strike"}`},
+	{code, `{"type":"code"}`},
+}
 
-func (w *adfWriter) marks(n node) []any {
+// marks writes the styles of a text and its link, if there are any.
+func (w *adfWriter) marks(n node) {
 	style := n.style
 	if style&code != 0 {
 		style = code
 	}
-	var marks []any
+	if style == 0 && n.link == 0 {
+		return
+	}
+	w.out = append(w.out, `"marks":[`...)
 	for _, m := range adfMarks {
 		if style&m.style != 0 {
-			marks = append(marks, map[string]any{"type": m.name})
+			w.startNode(m.node)
 		}
 	}
 	if n.link > 0 {
-		marks = append(marks, map[string]any{"type": "link", "attrs": map[string]any{"href": w.doc.links[n.link-1]}})
+		w.startNode(`{"attrs":{"href":"`)
+		w.out = appendEscaped(w.out, w.doc.links[n.link-1])
+		w.out = append(w.out, `"},"type":"link"}`...)
 	}
-	return marks
+	w.out = append(w.out, `],`...)
+}
+
+// appendEscaped appends the inside of a JSON string, as jq writes it. Cleaned
+// text has no control characters but newlines.
+func appendEscaped(out []byte, s string) []byte {
+	start := 0
+	for i := range len(s) {
+		var escaped string
+		switch s[i] {
+		case '"':
+			escaped = `\"`
+		case '\\':
+			escaped = `\\`
+		case '\n':
+			escaped = `\n`
+		default:
+			continue
+		}
+		out = append(append(out, s[start:i]...), escaped...)
+		start = i + 1
+	}
+	return append(out, s[start:]...)
 }

@@ -16,14 +16,14 @@ type node struct {
 	kind      nodeKind
 	container container // open, close
 	style     style     // text
+	wrapped   bool      // leaf: the message had a <p> around it
+	opensItem bool      // gap: a list item starts after it
+	alternate bool      // open, close: the list directly follows one of its kind
 	lines     int       // gap, separator: how many newlines
 	number    int       // open: the item's number, 0 in a bullet list
 	link      int       // text: its link, 0 for none
 	start     int       // text: its place in document.text
 	end       int
-	wrapped   bool // leaf: the message had a <p> around it
-	opensItem bool // gap: a list item starts after it
-	alternate bool // open, close: the list directly follows one of its kind
 }
 
 type nodeKind uint8

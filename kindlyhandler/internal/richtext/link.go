@@ -11,13 +11,16 @@ import (
 // and the like.
 func readURL(written string) (string, bool) {
 	written = strings.TrimFunc(written, func(r rune) bool { return r <= ' ' })
-	u, ok := canonicalURL(encodeURL(written))
+	encoded := encodeURL(written)
+	u, ok := canonicalURL(encoded)
 	if !ok {
 		return "", false
 	}
 	// Readers of the canonical form must not understand it in another way.
-	if again, ok := canonicalURL(u); !ok || again != u {
-		return "", false
+	if u != encoded {
+		if again, ok := canonicalURL(u); !ok || again != u {
+			return "", false
+		}
 	}
 	return u, true
 }

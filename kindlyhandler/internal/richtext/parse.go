@@ -6,11 +6,24 @@ import (
 	"golang.org/x/net/html"
 )
 
+// maxNodesAhead is how many nodes there is room for before any is there: a
+// stranger may write what only looks like tags.
+const maxNodesAhead = 256
+
 // parse reads a message and reports whether it contains a tag or a comment.
 func parse(message string) (doc *document, markup bool) {
-	p := parser{message: message, tokens: html.NewTokenizer(strings.NewReader(message))}
+	p := parser{message: message}
+	if !isStrict(message) {
+		p.tokens = html.NewTokenizer(strings.NewReader(message))
+	}
+	return p.parse()
+}
+
+func (p *parser) parse() (doc *document, markup bool) {
+	message := p.message
 	p.text.Grow(len(message))
-	p.doc.nodes = make([]node, 0, 16)
+	// Most tags become one node, and the text after them another.
+	p.doc.nodes = make([]node, 0, min(3*strings.Count(message, "<")/2+4, maxNodesAhead))
 	for p.next() {
 		markup = markup || p.kind != html.TextToken
 		p.token()
@@ -26,13 +39,14 @@ func parse(message string) (doc *document, markup bool) {
 type parser struct {
 	builder
 	message string
-	tokens  *html.Tokenizer
-	offset  int // of the token after the current one
+	tokens  *html.Tokenizer // nil if it is strict
+	offset  int             // of the token after the current one
 
 	// The current token. What only looks like a tag or comment is text.
 	kind html.TokenType
 	raw  string
 	name []byte // of a tag
+	href string // of a strict tag
 
 	hidden string // the element whose content is being dropped
 	depth  int    // how many of that name are open
@@ -44,6 +58,9 @@ func (p *parser) hiding() bool {
 
 // next goes to the next token and reports whether there is one.
 func (p *parser) next() bool {
+	if p.tokens == nil {
+		return p.nextStrict()
+	}
 	p.kind = p.tokens.Next()
 	if p.kind == html.ErrorToken {
 		return false
@@ -105,7 +122,10 @@ func (p *parser) startTag() {
 			p.hidden, p.depth = name, 1
 		}
 	case linkRole:
-		p.openLink(p.attribute("href"))
+		if p.tokens != nil {
+			p.href = p.attribute("href")
+		}
+		p.openLink(p.href)
 	case imageRole:
 		p.image()
 	default:

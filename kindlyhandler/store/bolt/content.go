@@ -33,7 +33,8 @@ type origin struct {
 	ReceivedAt int64
 }
 
-// encodeBody returns the webhook's content: checksum, origin, body.
+// encodeBody returns the webhook's content: checksum, the length of what is
+// before the body, origin, the customer if there is one, body.
 func encodeBody(d *delivery.Delivery) ([]byte, error) {
 	o, err := cbor.Marshal(&origin{
 		Webhook: d.Lane.Webhook, Upstream: d.Lane.Upstream,
@@ -42,6 +43,13 @@ func encodeBody(d *delivery.Delivery) ([]byte, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a webhook's origin: %w", err)
+	}
+	if len(d.Customer) > 0 {
+		customer, err := cbor.Marshal(d.Customer)
+		if err != nil {
+			return nil, fmt.Errorf("encoding a webhook's customer: %w", err)
+		}
+		o = append(o, customer...)
 	}
 	b := make([]byte, 8, 8+len(o)+len(d.Body))
 	binary.BigEndian.PutUint32(b[4:], uint32(len(o)))
@@ -75,22 +83,25 @@ func unseal(key, b []byte) ([]byte, error) {
 	return b[4:], nil
 }
 
-// decodeBody returns a copy of the body, and its origin if it is wanted.
-func decodeBody(id uuid.UUID, b []byte, o *origin) ([]byte, error) {
-	b, err := unseal(contentKey(id, kindBody), b)
+// decodeBody returns copies of the body and of the customer, and what the
+// webhook's content says of itself.
+func decodeBody(id uuid.UUID, b []byte) (o origin, customer, body []byte, err error) {
+	b, err = unseal(contentKey(id, kindBody), b)
 	if err != nil {
-		return nil, err
+		return o, nil, nil, err
 	}
 	if len(b) < 4 || uint64(len(b)) < 4+uint64(binary.BigEndian.Uint32(b)) {
-		return nil, fmt.Errorf("%w: a webhook is cut off", errDamaged)
+		return o, nil, nil, fmt.Errorf("%w: a webhook is cut off", errDamaged)
 	}
 	n := 4 + binary.BigEndian.Uint32(b)
-	if o != nil {
-		if err := decoding.Unmarshal(b[4:n], o); err != nil {
-			return nil, fmt.Errorf("%w: a webhook's origin: %w", errDamaged, err)
-		}
+	rest, err := decoding.UnmarshalFirst(b[4:n], &o)
+	if err == nil && len(rest) > 0 {
+		err = decoding.Unmarshal(rest, &customer)
 	}
-	return append([]byte(nil), b[n:]...), nil
+	if err != nil {
+		return o, nil, nil, fmt.Errorf("%w: a webhook's origin: %w", errDamaged, err)
+	}
+	return o, customer, append([]byte(nil), b[n:]...), nil
 }
 
 func decodeTranscript(id uuid.UUID, b []byte) ([]byte, error) {
@@ -106,11 +117,11 @@ func decodeTranscript(id uuid.UUID, b []byte) ([]byte, error) {
 }
 
 // delivery returns what can be known of a delivery from its content alone.
-func (o *origin) delivery(id uuid.UUID, body []byte) *delivery.Delivery {
+func (o *origin) delivery(id uuid.UUID, customer, body []byte) *delivery.Delivery {
 	d := &delivery.Delivery{
 		ID: id, Lane: delivery.Lane{Webhook: o.Webhook, Upstream: o.Upstream},
 		KeyExpires: timeOf(o.KeyExpires), Event: o.Event, ChatID: o.ChatID,
-		ReceivedAt: timeOf(o.ReceivedAt), DueAt: timeOf(o.ReceivedAt), Body: body,
+		ReceivedAt: timeOf(o.ReceivedAt), DueAt: timeOf(o.ReceivedAt), Body: body, Customer: customer,
 	}
 	copy(d.Key[:], o.Key)
 	return d

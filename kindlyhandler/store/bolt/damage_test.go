@@ -30,11 +30,14 @@ func filled(t *testing.T, n int) (file []byte, all []*delivery.Delivery) {
 		d := webhook()
 		d.ChatID = fmt.Sprint("chat ", i)
 		d.Claimed = i%10 < 7
+		if i%2 == 0 {
+			d.Customer = fmt.Appendf(nil, "customer %d", i)
+		}
 		require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{d}))
 		saved := *d
 		switch {
 		case i%10 < 5:
-			saved.State, saved.Body, saved.Answer = delivery.Delivered, nil, []byte("answer")
+			saved.State, saved.Body, saved.Customer, saved.Answer = delivery.Delivered, nil, nil, []byte("answer")
 		case i%10 < 6:
 			saved.State = delivery.Dead
 		case i%10 < 7:
@@ -99,7 +102,7 @@ func TestDamage(t *testing.T) {
 						require.ErrorIs(t, err, delivery.ErrNotFound)
 						continue
 					}
-					if got.State == d.State && (got.State == delivery.Delivered || string(got.Body) == string(d.Body)) {
+					if got.State == d.State && (got.State == delivery.Delivered || string(got.Body) == string(d.Body) && string(got.Customer) == string(d.Customer)) {
 						left++
 					}
 				}

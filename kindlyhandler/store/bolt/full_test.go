@@ -36,10 +36,10 @@ func TestFull(t *testing.T) {
 		_, err = p.Save(t.Context(), delivered(got[0]))
 		require.NoError(t, err)
 	}
-	require.Eventually(t, func() bool { return p.Status().(bolt.Status).Unsaved == 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return p.Status().(bolt.Status).Unsaved == 0 }, time.Minute, 10*time.Millisecond)
 	require.Eventually(t, func() bool {
 		return p.Put(t.Context(), []*delivery.Delivery{webhook()}) == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.NoError(t, p.Store.Close())
 	p.open()
 	counts, err := p.Count(t.Context())

@@ -153,10 +153,9 @@ func (s *Store) importOrphans(a *Aside, trusted bool) error {
 }
 
 func importOrphan(w *writer, id uuid.UUID, oldest int64) bool {
-	var o origin
-	body, err := decodeBody(id, w.get(contents, contentKey(id, kindBody)), &o)
+	o, customer, body, err := decodeBody(id, w.get(contents, contentKey(id, kindBody)))
 	if err == nil && o.ReceivedAt >= oldest {
-		e, err := newEntry(o.delivery(id, body))
+		e, err := newEntry(o.delivery(id, customer, body))
 		if err == nil {
 			e.first, e.sequence = true, w.next()
 			w.write(id, &e.record)

@@ -107,7 +107,7 @@ func (s *Store) matching(tx *bbolt.Tx, id uuid.UUID, q *delivery.Query) (*delive
 	if d = s.present(d); d == nil {
 		return nil, nil
 	}
-	d.Body, d.Transcript = nil, nil
+	d.Body, d.Customer, d.Transcript = nil, nil, nil
 	if len(q.States) > 0 && !slices.Contains(q.States, d.State) || q.ChatID != "" && q.ChatID != d.ChatID {
 		return nil, nil
 	}
@@ -135,7 +135,7 @@ func (s *Store) Drop(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, e
 			if d = s.present(d); d == nil {
 				return delivery.ErrNotFound
 			}
-			d.Body, d.Transcript = nil, nil
+			d.Body, d.Customer, d.Transcript = nil, nil, nil
 			s.remove(w, id, &r)
 			return nil
 		},

@@ -17,7 +17,7 @@ const maxUnsaved = 4096
 var errTwice = errors.New("a delivery with the same id is there already")
 
 // Save implements [delivery.Store]. Nobody waits for a completion that sets
-// free no other delivery: it is committed with what comes next, within 50 ms.
+// free no other delivery: it is committed with others, within 50 ms.
 func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool, err error) {
 	if err := s.usable(ctx); err != nil {
 		return false, err

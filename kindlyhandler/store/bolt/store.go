@@ -399,7 +399,7 @@ func readContent(tx *bbolt.Tx, d *delivery.Delivery) (err error) {
 		return fmt.Errorf("%w: a webhook is not there", errDamaged)
 	}
 	if value != nil {
-		if d.Body, err = decodeBody(d.ID, value, nil); err != nil {
+		if _, d.Customer, d.Body, err = decodeBody(d.ID, value); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func wants(q delivery.Query, state delivery.State, lane delivery.Lane) bool {
 
 // summary drops what makes a delivery large.
 func summary(d *delivery.Delivery) *delivery.Delivery {
-	d.Body, d.Transcript = nil, nil
+	d.Body, d.Customer, d.Transcript = nil, nil, nil
 	return d
 }
 

@@ -82,7 +82,9 @@ type record struct {
 	age     int  // in the heap of the pending ones
 }
 
-func (r *record) size() int64 { return int64(len(r.Body) + len(r.Transcript) + len(r.ChatID)) }
+func (r *record) size() int64 {
+	return int64(len(r.Body) + len(r.Customer) + len(r.Transcript) + len(r.ChatID))
+}
 
 // lane has the pending deliveries of one lane: in due those that can be
 // claimed, in chats the queue of each chat, whose head is either due or

@@ -2,8 +2,10 @@ package preset
 
 // Front: https://dev.frontapp.com/reference/import-inbox-message
 //
-// The ticket is a message that came in. Its import is only accepted (202) and
-// happens later. Unsure: what a sender without an e-mail address may be.
+// The request is that of Front's OpenAPI description: the ticket is a message
+// that came in, its sender any text that tells one from another. The import is
+// only accepted (202) and happens later. What is imported would be archived and
+// go by the rules unless it is said otherwise.
 var front = &Preset{
 	Name: "front", System: "Front", URL: "https://api2.frontapp.com", Example: "https://api2.frontapp.com",
 	Path: "/inboxes/{inbox_id}/imported_messages",
@@ -24,12 +26,13 @@ var front = &Preset{
 		body: ticket_html(500000),
 		body_format: "html",
 		external_id: .id,
-		created_at: (.received_at | sub("\\.[0-9]+"; "") | fromdateiso8601),
+		created_at: (.received_at[:19] + "Z" | fromdateiso8601),
 		type: "email",
-		metadata: {thread_ref: .chat.id, is_inbound: true, should_skip_rules: false}
+		metadata: {thread_ref: .chat.id, is_inbound: true, is_archived: false, should_skip_rules: false}
 	}`,
 	Success:   "202",
 	TicketID:  ".body.message_uid",
 	TicketURL: "null",
+	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: UnixSeconds}},
 	Repeat:    "external_id, the delivery's id",
 }

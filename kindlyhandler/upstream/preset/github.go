@@ -3,9 +3,10 @@ package preset
 // GitHub Issues: https://docs.github.com/en/rest/issues/issues#create-an-issue and
 // https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 //
-// A rate limit is 403 or 429; one that has no header asks for a minute, and is
-// told from a missing permission by its message. An issue has at most 65,536
-// characters, which the API says when there are more.
+// The request is checked against GitHub's OpenAPI description. A rate limit is
+// 403 or 429; one that has no header asks for a minute, and is told from a
+// missing permission by its message. An issue has at most 65,536 characters,
+// which the API says when there are more.
 var github = &Preset{
 	Name: "github", System: "GitHub", URL: "https://api.github.com", Example: "https://github.example.com/api/v3",
 	Path: "/repos/{owner}/{repo}/issues",

@@ -2,8 +2,10 @@ package preset
 
 // GitLab Issues: https://docs.gitlab.com/api/issues/#new-issue
 //
-// A chat has personal data, so the issue is confidential unless that is turned
-// off. Quick actions in a chat do nothing: its Markdown is escaped.
+// The request is checked against the parameters that GitLab's source declares,
+// an older version of it. A chat has personal data, so the issue is confidential
+// unless that is turned off. Quick actions in a chat do nothing: its Markdown is
+// escaped.
 var gitlab = &Preset{
 	Name: "gitlab", System: "GitLab", URL: "https://gitlab.com", Example: "https://gitlab.example.com",
 	Path: "/api/v4/projects/{project}/issues",

@@ -2,8 +2,9 @@ package preset
 
 // HubSpot Service Hub: https://developers.hubspot.com/docs/api/crm/tickets
 //
-// The stage is the internal id of one, not its name. Unsure: the length of the
-// content. A rate limit is for ten seconds.
+// The request is checked against HubSpot's OpenAPI description, in which every
+// property is a string. The stage is the internal id of one, not its name.
+// Unsure: the length of the content. A rate limit is for ten seconds.
 var hubspot = &Preset{
 	Name: "hubspot", System: "HubSpot", URL: "https://api.hubapi.com", Example: "https://api.hubapi.com",
 	Path: "/crm/v3/objects/tickets",

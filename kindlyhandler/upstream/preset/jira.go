@@ -2,9 +2,10 @@ package preset
 
 // Jira Cloud: https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issues/
 //
-// A description has at most 32,767 characters, and those of its document's JSON
-// count; Atlassian does not document that, users report it. Labels have no
-// spaces.
+// The request is checked against Atlassian's OpenAPI description, its document
+// against the JSON schema of the format. A description has at most 32,767
+// characters, and those of its document's JSON count; Atlassian does not
+// document that, users report it. Labels have no spaces.
 var jira = &Preset{
 	Name: "jira", System: "Jira", Example: "https://acme.atlassian.net",
 	Path: "/rest/api/3/issue",

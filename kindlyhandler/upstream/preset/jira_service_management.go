@@ -2,11 +2,14 @@ package preset
 
 // Jira Service Management Cloud: https://developer.atlassian.com/cloud/jira/service-desk/rest/api-group-request/
 //
-// A request type's form decides which fields there are: those of the body are
-// summary and description. Unsure: whether a description may be one of plain
-// text with Jira's old mark-up in it, so that a visitor could format text; it
-// can do no more than that. raise_on_behalf_of needs an account id or the e-mail
-// address of a customer of the project.
+// The request is that of Atlassian's OpenAPI description. A request type's form
+// decides which fields there are: those of the body are summary and description.
+// A description of plain text would be read as Jira's old mark-up, as the
+// description's own example shows, and a visitor's images and links with it;
+// hence isAdfRequest, which Atlassian calls experimental. raise_on_behalf_of
+// sends an e-mail address where the description speaks of an account id only:
+// unsure, so try it before. It does so for verified customers only: anybody can
+// type anybody's address into a chat.
 var jiraServiceManagement = &Preset{
 	Name: "jira_service_management", System: "Jira Service Management", Example: "https://acme.atlassian.net",
 	Path: "/rest/servicedeskapi/request",
@@ -14,14 +17,15 @@ var jiraServiceManagement = &Preset{
 	Options: append([]Option{
 		{Name: "service_desk_id", Value: "<id>", Help: "of the service desk", Required: true},
 		{Name: "request_type_id", Value: "<id>", Help: "of the request's type", Required: true},
-		{Name: "raise_on_behalf_of", Kind: Boolean, Value: "<true|false>", Help: "whether the request is the customer's, who must be one of the project", Default: false},
+		{Name: "raise_on_behalf_of", Kind: Boolean, Value: "<true|false>", Help: "whether the request is the customer's, if that is verified; who must be one of the project", Default: false},
 	}, atlassianOptions...),
-	Format: Text,
+	Format: ADF,
 	Body: `{
 		serviceDeskId: $service_desk_id,
 		requestTypeId: $request_type_id,
-		requestFieldValues: {summary: .subject, description: ticket_text(32000)}
-	} + if $raise_on_behalf_of and .customer.email then {raiseOnBehalfOf: .customer.email} else {} end`,
+		requestFieldValues: {summary: .subject, description: ticket_adf(32000)},
+		isAdfRequest: true
+	} + if $raise_on_behalf_of and .customer.verified and .customer.email then {raiseOnBehalfOf: .customer.email} else {} end`,
 	Success:   "201",
 	TicketID:  ".body.issueKey",
 	TicketURL: ".body._links.web",

@@ -2,10 +2,11 @@ package preset
 
 // Linear: https://linear.app/developers/graphql and https://linear.app/developers/rate-limiting
 //
-// GraphQL: an answer of 200 can be an error. The issue's id is chosen here, and
-// Linear wants one of version 4. Unsure: what Linear answers when it has that id
-// already, so a repeat whose first answer was lost can end as a dead letter of an
-// issue that is there.
+// The request is checked against Linear's GraphQL schema. An answer of 200 can be
+// an error. The issue's id is chosen here, and Linear wants one of version 4.
+// A rate limit is told by the error's code or, as Linear's own SDK does, by its
+// type. Unsure: what Linear answers when it has that id already, so a repeat
+// whose first answer was lost can end as a dead letter of an issue that is there.
 var linear = &Preset{
 	Name: "linear", System: "Linear", URL: "https://api.linear.app", Example: "https://api.linear.app",
 	Path: "/graphql",
@@ -37,7 +38,7 @@ var linear = &Preset{
 	Success:   ".status == 200 and .body.data.issueCreate.success == true",
 	TicketID:  ".body.data.issueCreate.issue.identifier",
 	TicketURL: ".body.data.issueCreate.issue.url",
-	Throttled: `[.body.errors[].extensions.code] | index("RATELIMITED") != null`,
+	Throttled: `any(.body.errors[].extensions; .code == "RATELIMITED" or .type == "ratelimited")`,
 	Wait:      []Wait{{Field: "X-RateLimit-Requests-Reset", Format: UnixMilliseconds, WhenZero: "X-RateLimit-Requests-Remaining"}},
 	MinWait:   60,
 	Repeat:    "the issue's id, made of the delivery's",

@@ -46,6 +46,9 @@ type Preset struct {
 	// Throttled is true for an answer by which the system asks to be left alone
 	// for a while and whose status does not say so.
 	Throttled string
+	// Transient is true for an answer that refuses a ticket for the moment only
+	// although its status says that it does for good.
+	Transient string
 	// Wait are the header fields that say for how long, beside Retry-After.
 	Wait []Wait
 	// MinWait is the time in seconds when there is none of them.

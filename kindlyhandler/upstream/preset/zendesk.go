@@ -2,8 +2,9 @@ package preset
 
 // Zendesk Support: https://developer.zendesk.com/api-reference/ticketing/tickets/tickets/
 //
-// Unsure, since only users tell: a comment has at most 64 KiB, a subject 150
-// characters.
+// The request is checked against Zendesk's OpenAPI description, which knows the
+// path without .json; the documentation has both. Unsure, since only users tell:
+// a comment has at most 64 KiB, a subject 150 characters.
 var zendesk = &Preset{
 	Name: "zendesk", System: "Zendesk", Example: "https://acme.zendesk.com",
 	Path: "/api/v2/tickets.json",

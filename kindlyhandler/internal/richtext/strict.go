@@ -1,0 +1,118 @@
+package richtext
+
+import (
+	"strings"
+
+	"golang.org/x/net/html"
+)
+
+// Most of what is read is in a small part of HTML: what this package writes, and
+// what Kindly does. That part is read here, several times as fast as by the
+// tokenizer that reads everything. Both read it as the same.
+
+// strictTags are the elements of that part. None changes how what is in it is
+// read.
+var strictTags = func() map[string]bool {
+	tags := make(map[string]bool)
+	for name, e := range elements {
+		tags[name] = e.role != hiddenRole && e.role != imageRole && name != "textarea" && name != "xmp"
+	}
+	tags["span"] = true
+	return tags
+}()
+
+// isStrict tells whether a message has tags of that part, and nothing else that
+// begins like a tag.
+func isStrict(message string) bool {
+	for {
+		start := strings.IndexByte(message, '<')
+		if start < 0 {
+			return true
+		}
+		tag, ok := readStrictTag(message[start:])
+		if !ok {
+			return false
+		}
+		message = message[start+tag.length:]
+	}
+}
+
+// strictTag is one of them.
+type strictTag struct {
+	length int
+	kind   html.TokenType
+	name   string
+	href   string // of a link
+}
+
+// readStrictTag reads what begins with an angle bracket.
+func readStrictTag(s string) (tag strictTag, ok bool) {
+	tag.kind = html.StartTagToken
+	i := 1
+	if strings.HasPrefix(s, "</") {
+		tag.kind, i = html.EndTagToken, 2
+	}
+	start := i
+	for i < len(s) && (s[i] >= 'a' && s[i] <= 'z' || i > start && s[i] >= '1' && s[i] <= '6') {
+		i++
+	}
+	tag.name = s[start:i]
+	if !strictTags[tag.name] {
+		return tag, false
+	}
+	hasHref := false
+	for tag.kind == html.StartTagToken && strings.HasPrefix(s[i:], " ") && !strings.HasPrefix(s[i:], " /") {
+		name, value, length, ok := readStrictAttribute(s[i:])
+		if !ok {
+			return tag, false
+		}
+		if name == "href" && !hasHref {
+			tag.href, hasHref = value, true
+		}
+		i += length
+	}
+	if tag.kind == html.StartTagToken && (strings.HasPrefix(s[i:], "/>") || strings.HasPrefix(s[i:], " />")) {
+		tag.kind = html.SelfClosingTagToken
+		i += strings.IndexByte(s[i:], '>')
+	}
+	tag.length = i + 1
+	return tag, i < len(s) && s[i] == '>'
+}
+
+// readStrictAttribute reads an attribute such as ` href="https://…"`.
+func readStrictAttribute(s string) (name, value string, length int, ok bool) {
+	name, rest, found := strings.Cut(s[1:], `="`)
+	if !found || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") != "" {
+		return "", "", 0, false
+	}
+	end := strings.IndexAny(rest, "\"<>\r\x00")
+	if end < 0 || rest[end] != '"' {
+		return "", "", 0, false
+	}
+	value = strings.ReplaceAll(rest[:end], "&amp;", "&")
+	if strings.Count(rest[:end], "&") != strings.Count(rest[:end], "&amp;") {
+		return "", "", 0, false
+	}
+	return name, value, 1 + len(name) + len(`="`) + end + 1, true
+}
+
+// nextStrict is next for a message that is strict.
+func (p *parser) nextStrict() bool {
+	rest := p.message[p.offset:]
+	if rest == "" {
+		return false
+	}
+	if rest[0] != '<' {
+		end := strings.IndexByte(rest, '<')
+		if end < 0 {
+			end = len(rest)
+		}
+		p.kind, p.raw = html.TextToken, rest[:end]
+	} else {
+		tag, _ := readStrictTag(rest)
+		p.kind, p.raw, p.href = tag.kind, rest[:tag.length], tag.href
+		p.name = append(p.name[:0], tag.name...)
+	}
+	p.offset += len(p.raw)
+	return true
+}
