@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,7 +61,8 @@ func servePage(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	p := page.New(listener.Addr().String(), client.ask)
+	// Browsers leave out the default port.
+	p := page.New(strings.TrimSuffix(listener.Addr().String(), ":80"), client.ask)
 	server := &http.Server{
 		Handler:        p,
 		ReadTimeout:    10 * time.Second,

@@ -91,6 +91,8 @@ function deliveries(page, filter, upstreamOf) {
 			],
 		}))),
 		paging(page, filter),
+		filter.state === 'dead' && page.deliveries.length > 1 && h('p', {class: 'note'}, 'All at once: ',
+			h('code', {}, 'caddy kindly deliveries retry --state dead', filter.name && ` --name ${filter.name}`)),
 	];
 }
 
