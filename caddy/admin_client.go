@@ -3,24 +3,29 @@ package kindly
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
 
-// adminFlags adds the flags by which a command finds the admin API, as Caddy's
-// own commands have them, and --json.
+// adminFlags adds the flags by which a command finds the admin API, and --json.
 func adminFlags(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().Bool("json", false, "Print the JSON of the admin API")
+	return adminAddressFlags(cmd)
+}
+
+// adminAddressFlags adds the flags by which a command finds the admin API, as
+// Caddy's own commands have them.
+func adminAddressFlags(cmd *cobra.Command) *cobra.Command {
 	flags := cmd.Flags()
 	flags.String("address", "", "The address of Caddy's admin API, such as localhost:2019 or unix//run/caddy.sock, if it is not the default")
 	flags.StringP("config", "c", "", "A configuration to read that address from, if --address is not given")
 	flags.StringP("adapter", "a", "", "The adapter for that configuration")
-	flags.Bool("json", false, "Print the JSON of the admin API")
 	return cmd
 }
 
@@ -45,6 +50,18 @@ func newAdminClient(cmd *cobra.Command) (*adminClient, error) {
 	return &adminClient{found, printJSON, cmd.OutOrStdout()}, nil
 }
 
+// onceOnly closes the connection after the answer: AdminAPIRequest makes a new
+// client, and with it a connection, for each request.
+var onceOnly = http.Header{"Connection": {"close"}}
+
+// adminError is an answer of the admin API that tells of an error.
+type adminError struct {
+	status int // of HTTP
+	text   string
+}
+
+func (e *adminError) Error() string { return fmt.Sprintf("%s (HTTP %d)", e.text, e.status) }
+
 // call makes a request, with a body unless it is nil, and returns the answer,
 // which is read into a document unless that is nil.
 func (c *adminClient) call(method, path string, body, document any) ([]byte, error) {
@@ -56,7 +73,7 @@ func (c *adminClient) call(method, path string, body, document any) ([]byte, err
 		}
 		encoded = bytes.NewReader(b)
 	}
-	response, err := caddycmd.AdminAPIRequest(c.address, method, adminPrefix+path, nil, encoded)
+	response, err := caddycmd.AdminAPIRequest(c.address, method, adminPrefix+path, onceOnly, encoded)
 	if err != nil {
 		return nil, c.explain(err)
 	}
@@ -85,7 +102,11 @@ func (c *adminClient) explain(err error) error {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal([]byte(body), &document) == nil && document.Error != "" {
-		return errors.New(printed(document.Error) + " (HTTP " + status + ")")
+		number, err := strconv.Atoi(status)
+		if err != nil {
+			number = http.StatusBadGateway
+		}
+		return &adminError{number, printed(document.Error)}
 	}
 	if strings.HasPrefix(status, fmt.Sprint(http.StatusNotFound)) {
 		return fmt.Errorf("the Caddy at %s has no kindly module", printed(c.address))

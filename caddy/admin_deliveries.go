@@ -81,6 +81,8 @@ func parseQuery(raw string) (delivery.Query, error) {
 			query.States = []delivery.State{state}
 		case "name":
 			query.Webhook = value
+		case "upstream":
+			query.Upstream = value
 		case "chat_id":
 			query.ChatID = value
 		case "limit":
@@ -94,7 +96,7 @@ func parseQuery(raw string) (delivery.Query, error) {
 				return query, problem(http.StatusBadRequest, "after %.100q: write what the page before has as its \"after\"", value)
 			}
 		default:
-			return query, problem(http.StatusBadRequest, "no parameter %.100q: there are state, name, chat_id, limit and after", name)
+			return query, problem(http.StatusBadRequest, "no parameter %.100q: there are state, name, upstream, chat_id, limit and after", name)
 		}
 	}
 	return query, nil

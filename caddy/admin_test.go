@@ -292,7 +292,7 @@ func TestAdminRefuses(t *testing.T) {
 		{get, deliveries + "?limit=ten", "", 400, "write a number from 1 to 1000"},
 		{get, deliveries + "?after=4711", "", 400, `write what the page before has as its "after"`},
 		{get, deliveries + "?after=" + uuid.Nil.String(), "", 400, `write what the page before has as its "after"`},
-		{get, deliveries + "?upstream=zendesk", "", 400, `no parameter "upstream": there are state, name, chat_id, limit and after`},
+		{get, deliveries + "?colour=red", "", 400, `no parameter "colour": there are state, name, upstream, chat_id, limit and after`},
 		{get, deliveries + "?%zz", "", 400, "the parameters cannot be read"},
 		{get, "/kindly/status?name=support", "", 400, "parameters mean nothing here"},
 		{get, deliveries + "/" + delivered + "?state=dead", "", 400, "parameters mean nothing here"},
@@ -358,6 +358,7 @@ func TestAdminList(t *testing.T) {
 		r.gets("/kindly/deliveries?state=dead", all(aDead))
 		r.gets("/kindly/deliveries?name=support&chat_id=two", all(aPending))
 		r.gets("/kindly/deliveries?name=sales", all())
+		r.gets("/kindly/deliveries?name=support&upstream=slack", all(aDead))
 
 		r.gets("/kindly/deliveries?limit=2", `{"deliveries":[`+aPending+","+aDead+`],"after":"0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02"}`)
 		r.gets("/kindly/deliveries?limit=2&after=0198f3c2-7a10-7c3e-9d54-2f6a1b0c8e02", all(aDelivered))

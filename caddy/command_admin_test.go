@@ -397,3 +397,22 @@ func TestCommandDeliveries(t *testing.T) {
 		require.Contains(t, out.String(), "caddy kindly deliveries "+name)
 	}
 }
+
+// The page gets the admin API's answers, and its own words where there is none.
+func TestCommandPageAsks(t *testing.T) {
+	runAdmin(t, func(t *testing.T, r *adminRig) {
+		r.ofEach()
+		server := httptest.NewServer(r.Handler)
+		client := &adminClient{address: strings.TrimPrefix(server.URL, "http://")}
+		status, answer := client.ask(http.MethodGet, "deliveries?state=dead")
+		require.Equal(t, http.StatusOK, status)
+		require.JSONEq(t, `{"deliveries":[`+aDead+`],"after":null}`, string(answer))
+		status, answer = client.ask(http.MethodDelete, "deliveries/"+numbered(9).String())
+		require.Equal(t, http.StatusNotFound, status)
+		requireProblem(t, "no such delivery", string(answer))
+		server.Close()
+		status, answer = client.ask(http.MethodGet, "status")
+		require.Equal(t, http.StatusBadGateway, status)
+		requireProblem(t, "no admin API answers at "+client.address, string(answer))
+	})
+}

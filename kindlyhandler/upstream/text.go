@@ -86,6 +86,7 @@ func factsOf(ticket map[string]any) facts {
 		{"Customer", name, false},
 		{"Chat", field(ticket, "chat", "url"), true},
 		{"Page", field(ticket, "chat", "page"), true},
+		{"Labels", labelsOf(ticket), false},
 		{"Status in Kindly", field(ticket, "kindly_ticket", "status"), false},
 		{"No transcript", field(ticket, "transcript_error"), false},
 		{"Delivery", field(ticket, "id"), false},
@@ -95,6 +96,17 @@ func factsOf(ticket map[string]any) facts {
 		}
 	}
 	return all
+}
+
+// labelsOf returns the chat's labels, for the systems that have no tags.
+func labelsOf(ticket map[string]any) string {
+	chat, _ := ticket["chat"].(map[string]any)
+	labels, _ := chat["labels"].([]any)
+	texts := make([]string, len(labels))
+	for i, label := range labels {
+		texts[i], _ = label.(string)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (all facts) join(separator string, line func(f fact) string) string {
