@@ -71,10 +71,11 @@ type App struct {
 	webhooks map[string]*Handler // by name
 	twins    []*Handler          // configured like one of webhooks
 
-	runtime  *runtime // nil unless Start took it
-	taken    bool     // it is to be released
-	pop      func()
-	shutdown func() // ends what the runtime has under way
+	listeners *listeners
+	runtime   *runtime // nil unless Start took it
+	taken     bool     // it is to be released
+	pop       func()
+	shutdown  func() // ends what the runtime has under way
 
 	requests requests
 	ended    atomic.Bool // Cleanup was called
@@ -122,6 +123,12 @@ func (a *App) provision(ctx caddy.Context) error {
 	}
 	if a.MaxPending < 0 {
 		return fmt.Errorf("max_pending is negative: write a whole number such as %d", defaultMaxPending)
+	}
+	if err := registerMetrics(ctx); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if err := a.setListeners(ctx); err != nil {
+		return err
 	}
 	return a.loadEngine(ctx)
 }
@@ -191,7 +198,8 @@ func (a *App) Start() error {
 	for _, h := range a.webhooks {
 		maps.Copy(lanes, h.handler.Lanes())
 	}
-	a.pop = runtime.push(&settings{lanes, a.limits(), grace})
+	a.listeners.got = runtime.teller.poke
+	a.pop = runtime.push(&settings{lanes, a.limits(), grace, a.listeners})
 	a.enter()
 	return nil
 }

@@ -36,9 +36,9 @@ What is without a ticket of its own is counted when that comes about, and stays
 counted: a dead letter that was retried, or what was left behind in a store that
 is configured again, may have its ticket by now.
 
-Of its file, "store bolt" tells the size, how much of it is free, how many
-webhooks are recognised as duplicates by memory (keys), and how many results of
-attempts are not on the disk yet (unsaved).
+Of its file, "store bolt" tells the size, how much of it is free, the same of the
+disk that it is on, how many webhooks are recognised as duplicates by memory
+(keys), and how many results of attempts are not on the disk yet (unsaved).
 
 Times are in UTC.`,
 		Args: cobra.NoArgs,

@@ -12,6 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/google/uuid"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
@@ -222,6 +224,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if h.config, err = json.Marshal(h); err != nil {
 		return err
 	}
+	h.app = app.(*App)
 	options, err := h.options(ctx)
 	if err != nil {
 		return err
@@ -230,7 +233,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.handler, h.app = handler, app.(*App)
+	h.handler = handler
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(func() { _ = h.app.Stop() })
 	}
@@ -252,7 +255,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
 	if len(h.Upstreams) == 0 {
-		prepared, err := h.handler.Prepare(w, r)
+		prepared, result, err := h.handler.Prepare(w, r)
+		logResult(r, result)
 		if prepared == nil {
 			return httpError(err)
 		}
@@ -261,7 +265,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	defer h.app.admit()()
-	return httpError(h.handler.Serve(w, r))
+	result, err := h.handler.Serve(w, r)
+	logResult(r, result)
+	return httpError(err)
+}
+
+// logResult puts into the access log's line, if there is one, by what the rest
+// is found.
+func logResult(r *http.Request, result kindlyhandler.Result) {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server.Logs == nil {
+		return
+	}
+	extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok {
+		return
+	}
+	extra.Add(zap.String("kindly_outcome", result.Outcome))
+	if result.Delivery != uuid.Nil {
+		extra.Add(zap.Stringer("kindly_delivery", result.Delivery))
+	}
 }
 
 // httpError makes a refusal one that Caddy's error routes understand. What
@@ -306,7 +329,7 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 		Buttons:       h.buttons(),
 		Lookup:        lookup(),
 		Log:           ctx.Logger(),
-		Observer:      observe(ctx, h.name),
+		Observer:      observe(h.app, h.name, len(h.Secrets)),
 	}
 	if h.RespondWithin != nil {
 		o.RespondWithin = time.Duration(*h.RespondWithin)

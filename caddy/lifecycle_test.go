@@ -219,8 +219,8 @@ func TestValidateTouchesNothing(t *testing.T) {
 func TestCleanupWithoutStart(t *testing.T) {
 	l := newLifecycle(t)
 	l.load(l.site(l.webhook("shop", l.desk.URL)))
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	defer cancel()
+	ctx, err := caddy.ProvisionContext(&caddy.Config{StorageRaw: json.RawMessage(`{"module": "file_system", "root": "` + l.dir + `"}`)})
+	require.NoError(t, err)
 	app := new(App)
 	require.NoError(t, app.Provision(ctx))
 	require.NoError(t, app.Stop())

@@ -36,3 +36,10 @@ func TestReadmePresets(t *testing.T) {
 	got, _, _ := strings.Cut(rest, "\n\n")
 	require.Equal(t, table.String(), got+"\n", "copy the table into the README")
 }
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(content)
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
@@ -19,6 +20,8 @@ type runtime struct {
 	key        runtimeKey
 	store      Store
 	dispatcher *delivery.Dispatcher
+	teller     *teller
+	reports    singleflight.Group
 
 	mu       sync.Mutex
 	settings []*settings // of its configurations; the last one holds
@@ -30,7 +33,8 @@ type settings struct {
 	lanes  map[delivery.Lane]delivery.Definition
 	limits Limits
 	// grace is how long attempts under way may take when the runtime ends.
-	grace time.Duration
+	grace     time.Duration
+	listeners *listeners
 }
 
 // runtimeKey is what a runtime has for itself alone: its store.
@@ -61,7 +65,7 @@ func takeRuntime(engine Engine, limits Limits, name string) (*runtime, error) {
 			options = append(options, delivery.RefuseWhileStopping())
 		}
 		last := leaving{Store: store, key: key, durable: engine.Durable(), log: log}
-		return &runtime{key: key, store: store, dispatcher: delivery.NewDispatcher(last, options...)}, nil
+		return &runtime{key: key, store: store, dispatcher: delivery.NewDispatcher(last, options...), teller: newTeller()}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -86,7 +90,9 @@ func (r *runtime) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), r.grace)
 	defer cancel()
 	r.dispatcher.Shutdown(ctx)
-	return r.dispatcher.Close()
+	err := r.dispatcher.Close()
+	r.teller.close(ctx)
+	return err
 }
 
 // push makes the settings hold, in place of all pushed before. The function
@@ -113,5 +119,6 @@ func (r *runtime) apply() {
 		newest := r.settings[n-1]
 		r.store.SetLimits(newest.limits)
 		r.grace = newest.grace
+		r.teller.turn(newest.listeners)
 	}
 }

@@ -90,7 +90,7 @@ func ExampleHandler_Prepare() {
 	defer handler.Close()
 
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		prepared, err := handler.Prepare(w, r)
+		prepared, _, err := handler.Prepare(w, r)
 		if refused, ok := errors.AsType[*kindlyhandler.Error](err); ok {
 			http.Error(w, refused.Error(), refused.Status)
 			return

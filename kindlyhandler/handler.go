@@ -55,7 +55,7 @@ func (h *Handler) Connect(d *delivery.Dispatcher) {
 func (h *Handler) Lanes() map[delivery.Lane]delivery.Definition {
 	lanes := make(map[delivery.Lane]delivery.Definition, len(h.targets))
 	for _, t := range h.targets {
-		lanes[t.lane] = delivery.Definition{Target: t, Concurrency: t.concurrency, Rate: t.rate, Retry: h.retry}
+		lanes[t.lane] = delivery.Definition{Target: t, Concurrency: t.concurrency, Rate: t.rate, Retry: h.retry, Observer: t.observer}
 	}
 	return lanes
 }
@@ -71,57 +71,64 @@ func (h *Handler) Close() {
 // ServeHTTP answers a webhook.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var refused *Error
-	if err := h.Serve(w, r); errors.As(err, &refused) {
+	if _, err := h.Serve(w, r); errors.As(err, &refused) {
 		http.Error(w, refused.Error(), refused.Status)
 	}
 }
 
-// Serve answers a webhook. If that is refused, nothing is written but headers,
-// and the error is an [*Error] with the status to answer.
+// Serve answers a webhook, and tells what became of it. If that is refused,
+// nothing is written but headers, and the error is an [*Error] with the status
+// to answer.
 //
 // Everything from the signature on goes on when the caller hangs up, and only
 // here is the request touched.
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) (Result, error) {
 	started := time.Now()
-	e, done, refusal := h.admit(w, r)
+	e, result, refusal := h.admit(w, r, started)
 	if refusal != nil {
-		return h.refused(w, r, refusal)
+		return h.refused(w, r, refusal, started)
 	}
-	if done {
-		return nil
+	if e == nil {
+		return result, nil
 	}
-	receipt, err := h.submit(context.WithoutCancel(r.Context()), e, started)
+	receipt, deliveries, err := h.submit(context.WithoutCancel(r.Context()), e, started)
+	if err != nil && !e.dialogue {
+		return h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err), started)
+	}
 	if err != nil {
-		if !e.dialogue {
-			return h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
-		}
-		h.notStored(r, e, err)
+		result := h.result(e, outcomeNotStored)
+		h.observer.Webhook(result, time.Since(started))
+		h.logNotStored(r, err)
 		h.respond(w, h.answers.render(delivery.Dead, &facts{event: e}))
-		return nil
+		return result, nil
 	}
-	h.observer.Webhook(e.name, outcomeOf(receipt))
+	result = h.result(e, outcomeOf(receipt))
+	result.Delivery = receipt.Delivery.ID
+	took := time.Since(started)
+	h.observer.Webhook(result, took)
+	h.logAccepted(result, deliveries, took)
 	h.respond(w, h.told(receipt, e))
-	return nil
+	return result, nil
 }
 
 // admit takes a request as far as anybody can come without a place in the
-// queue: done is true if it is answered.
-func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done bool, refusal *Error) {
+// queue: if there is neither an event nor a refusal then, it is answered.
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, started time.Time) (e *event, answered Result, refusal *Error) {
 	authorization := h.chatAuth.take(r.Header)
 	if r.Method == http.MethodGet && h.verifyToken != "" {
-		refusal := h.handshake(w, r)
-		return nil, refusal == nil, refusal
+		answered, refusal = h.handshake(w, r, started)
+		return nil, answered, refusal
 	}
 	body, refusal := h.receive(w, r)
 	if refusal != nil {
-		return nil, false, refusal
+		return nil, answered, refusal
 	}
 	e, err := parseEvent(body)
 	if errors.Is(err, errUnknownEvent) {
-		return nil, false, refuse(http.StatusBadRequest, reasonEvent, err)
+		return nil, answered, refuse(http.StatusBadRequest, reasonEvent, err)
 	}
 	if err != nil {
-		return nil, false, refuse(http.StatusBadRequest, reasonEncoding, err)
+		return nil, answered, refuse(http.StatusBadRequest, reasonEncoding, err)
 	}
 	var why string
 	switch {
@@ -130,33 +137,35 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 	case slices.Contains(h.ignoreSources, e.source):
 		why = "ignore_source"
 	default:
-		return e, false, h.authenticate(r, e, authorization)
+		return e, answered, h.authenticate(r, e, authorization)
 	}
-	h.observer.Webhook(e.name, "ignored")
-	h.log.Debug("webhook left out: it makes no ticket", zap.String("webhook", h.name), zap.String("reason", why))
+	answered = h.result(e, outcomeIgnored)
+	h.observer.Webhook(answered, time.Since(started))
+	h.log.Debug("webhook left out: it makes no ticket",
+		zap.String("webhook", h.name), zap.String("event", answered.Event), zap.String("reason", why))
 	h.respond(w, empty)
-	return nil, true, nil
+	return nil, answered, nil
 }
 
 // submit makes the event's deliveries, one for each upstream.
-func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (delivery.Receipt, error) {
+func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (receipt delivery.Receipt, deliveries []*delivery.Delivery, err error) {
 	if len(h.targets) == 0 {
-		return delivery.Receipt{}, errNoUpstream
+		return receipt, nil, errNoUpstream
 	}
 	dispatcher, wait := h.awaitQueue()
 	if dispatcher == nil {
-		return delivery.Receipt{}, errNotReady
+		return receipt, nil, errNotReady
 	}
 	customer, err := encodeCustomer(e.verified)
 	if err != nil {
-		return delivery.Receipt{}, err
+		return receipt, nil, err
 	}
 	key, expires := h.key(e, received)
-	deliveries := make([]*delivery.Delivery, len(h.targets))
+	deliveries = make([]*delivery.Delivery, len(h.targets))
 	for i, t := range h.targets {
 		id, err := uuid.NewV7()
 		if err != nil {
-			return delivery.Receipt{}, err
+			return receipt, nil, err
 		}
 		deliveries[i] = &delivery.Delivery{
 			ID:         id,
@@ -174,11 +183,11 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 	}
 	// For one attempt only: what is read from an event is not safe to share.
 	deliveries[0].Memo = &memo{event: e}
-	receipt, err := dispatcher.Submit(ctx, deliveries, wait)
+	receipt, err = dispatcher.Submit(ctx, deliveries, wait)
 	if next := h.dispatcher.Load(); errors.Is(err, delivery.ErrClosed) && next != dispatcher {
-		return next.Submit(ctx, deliveries, wait) // connected since
+		receipt, err = next.Submit(ctx, deliveries, wait) // connected since
 	}
-	return receipt, err
+	return receipt, deliveries, err
 }
 
 var (
@@ -249,10 +258,38 @@ func (h *Handler) told(receipt delivery.Receipt, e *event) []byte {
 	return h.answers.render(d.State, &facts{id: d.ID, event: e, ticket: d.Ticket})
 }
 
-// notStored tells that a dialogue webhook was not accepted. The chat is told
+// logAccepted tells of a webhook that is stored. That is news where the chat has
+// to be told that its ticket will follow; of the rest, attempts tell what goes
+// wrong.
+func (h *Handler) logAccepted(result Result, deliveries []*delivery.Delivery, took time.Duration) {
+	level := zap.DebugLevel
+	if result.Outcome == delivery.Pending.String() && h.respondWithin > 0 {
+		level = zap.InfoLevel
+	}
+	c := h.log.Check(level, "webhook accepted")
+	if c == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.Stringer("delivery", result.Delivery),
+		zap.String("webhook", h.name),
+		zap.String("event", result.Event),
+		zap.String("outcome", result.Outcome),
+		zap.Duration("duration", took),
+	}
+	if result.Outcome != outcomeDuplicate && len(deliveries) > 1 {
+		others := make([]uuid.UUID, 0, len(deliveries)-1)
+		for _, d := range deliveries[1:] {
+			others = append(others, d.ID)
+		}
+		fields = append(fields, zap.Stringers("other_deliveries", others))
+	}
+	c.Write(fields...)
+}
+
+// logNotStored tells that a dialogue webhook was not accepted. The chat is told
 // so, with a 200, because Kindly shows nothing of other answers.
-func (h *Handler) notStored(r *http.Request, e *event, err error) {
-	h.observer.Webhook(e.name, "not_stored")
+func (h *Handler) logNotStored(r *http.Request, err error) {
 	if more, ok := h.complaints.allow(reasonStore, time.Now()); ok {
 		h.log.Error("webhook not accepted: it cannot be stored",
 			zap.String("webhook", h.name),
@@ -264,7 +301,7 @@ func (h *Handler) notStored(r *http.Request, e *event, err error) {
 
 func outcomeOf(receipt delivery.Receipt) string {
 	if receipt.Duplicate {
-		return "duplicate"
+		return outcomeDuplicate
 	}
 	return receipt.Delivery.State.String()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
@@ -32,24 +33,39 @@ func (p *Prepared) Placeholder(name string) (string, bool) {
 // retried. If user tokens are checked, the next handler does not get them. It
 // returns nil without an error if the request is answered
 // already, and an [*Error] like [Handler.Serve] if it is refused.
-func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, error) {
-	e, done, refusal := h.admit(w, r)
+func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, Result, error) {
+	started := time.Now()
+	e, result, refusal := h.admit(w, r, started)
+	if refusal == nil && e == nil {
+		return nil, result, nil
+	}
+	var prepared *Prepared
+	if refusal == nil {
+		prepared, refusal = h.prepare(r, e)
+	}
 	if refusal != nil {
-		return nil, h.refused(w, r, refusal)
+		result, err := h.refused(w, r, refusal, started)
+		return nil, result, err
 	}
-	if done {
-		return nil, nil
-	}
+	result = h.result(e, outcomePassedOn)
+	result.Delivery = prepared.facts.id
+	took := time.Since(started)
+	h.observer.Webhook(result, took)
+	h.log.Debug("webhook passed on", zap.Stringer("delivery", result.Delivery), zap.String("webhook", h.name),
+		zap.String("event", result.Event), zap.Duration("duration", took))
+	return prepared, result, nil
+}
+
+func (h *Handler) prepare(r *http.Request, e *event) (*Prepared, *Error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
+		return nil, refuse(http.StatusServiceUnavailable, reasonStore, err)
 	}
 	ticket, body, err := h.ticketFor(context.WithoutCancel(r.Context()), id, e)
 	if err != nil {
-		return nil, h.refused(w, r, refuse(http.StatusBadRequest, reasonEncoding, err))
+		return nil, refuse(http.StatusBadRequest, reasonEncoding, err)
 	}
 	replaceBody(r, body)
-	h.observer.Webhook(e.name, "passed_on")
 	return &Prepared{facts{id: id, event: e, customer: &ticket.Customer}}, nil
 }
 

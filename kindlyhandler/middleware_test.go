@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
@@ -138,7 +139,7 @@ func TestMiddleware_placeholders(t *testing.T) {
 	r := newRig(t, setup{})
 	request, err := kindlytest.NewWebhookRequest("/", secret, kindlytest.DialogueWebhook())
 	require.NoError(t, err)
-	prepared, err := r.handler.Prepare(httptest.NewRecorder(), request)
+	prepared, result, err := r.handler.Prepare(httptest.NewRecorder(), request)
 	require.NoError(t, err)
 	for name, want := range map[string]string{
 		"kindly.event":                "dialogue",
@@ -155,6 +156,7 @@ func TestMiddleware_placeholders(t *testing.T) {
 	ticket, err := io.ReadAll(request.Body)
 	require.NoError(t, err)
 	assert.Equal(t, gjson.GetBytes(ticket, "id").Str, id)
+	assert.Equal(t, kindlyhandler.Result{Delivery: uuid.MustParse(id), Event: "dialogue", Outcome: "passed_on"}, result)
 	for _, name := range []string{"kindly.nothing", "http.request.host", "event", ""} {
 		_, known := prepared.Placeholder(name)
 		assert.False(t, known, name)

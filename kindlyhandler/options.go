@@ -304,7 +304,7 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if err != nil {
 		return failed(err)
 	}
-	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency, rate: o.Rate}
+	t := &target{handler: h, lane: lane, upstream: up, concurrency: o.Concurrency, rate: o.Rate, observer: h.observer.Upstream(o.Name)}
 	if t.header, err = parseHeader(o.Header, lookup); err != nil {
 		return failed(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
 )
 
@@ -83,18 +85,20 @@ func unread(err error) *Error {
 
 // handshake answers the GET by which Kindly checks, when a ticket webhook is
 // set up, that its address is ours.
-func (h *Handler) handshake(w http.ResponseWriter, r *http.Request) *Error {
+func (h *Handler) handshake(w http.ResponseWriter, r *http.Request, started time.Time) (result Result, refusal *Error) {
 	query := r.URL.Query()
 	token, challenge := query["verify_token"], query["challenge"]
 	if len(token) != 1 || subtle.ConstantTimeCompare([]byte(token[0]), []byte(h.verifyToken)) != 1 {
-		return refuse(http.StatusUnauthorized, reasonToken, errToken)
+		return result, refuse(http.StatusUnauthorized, reasonToken, errToken)
 	}
 	if len(challenge) != 1 || challenge[0] == "" || len(challenge[0]) > maxChallenge {
-		return refuse(http.StatusBadRequest, reasonChallenge, errChallenge)
+		return result, refuse(http.StatusBadRequest, reasonChallenge, errChallenge)
 	}
+	result = Result{Outcome: outcomeHandshake}
+	h.observer.Webhook(result, time.Since(started))
+	h.log.Info("handshake answered", zap.String("webhook", h.name))
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_, _ = io.WriteString(w, challenge[0]) //nolint:gosec // as plain text, to who knows the token
-	h.observer.Webhook("", "handshake")
-	return nil
+	return result, nil
 }

@@ -220,7 +220,7 @@ func TestServe_error(t *testing.T) {
 	var got error
 	r := newRig(t, setup{})
 	served := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		got = r.handler.Serve(w, req)
+		_, got = r.handler.Serve(w, req)
 		w.WriteHeader(http.StatusTeapot)
 	})
 	request, err := kindlytest.NewWebhookRequest("/", "another", kindlytest.DialogueWebhook())

@@ -53,14 +53,15 @@ func refuse(status int, why reason, err error) *Error {
 }
 
 // refused logs and counts a refusal, and sets the headers that belong to it.
-func (h *Handler) refused(w http.ResponseWriter, r *http.Request, e *Error) *Error {
+func (h *Handler) refused(w http.ResponseWriter, r *http.Request, e *Error, started time.Time) (Result, error) {
 	switch e.Status {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", h.allow)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(retryAfterSeconds))
 	}
-	h.observer.Webhook("", string(e.reason))
+	result := Result{Outcome: string(e.reason)}
+	h.observer.Webhook(result, time.Since(started))
 	if more, ok := h.complaints.allow(e.reason, time.Now()); ok {
 		h.log.Warn("webhook refused",
 			zap.String("webhook", h.name),
@@ -70,7 +71,7 @@ func (h *Handler) refused(w http.ResponseWriter, r *http.Request, e *Error) *Err
 			zap.NamedError("error", e.err),
 			zap.Int("not_logged", more))
 	}
-	return e
+	return result, e
 }
 
 // complaintsPerSecond bounds the lines that strangers can cause, per reason.

@@ -233,17 +233,21 @@ type counts struct {
 	signatures         map[int]int
 	tokens             map[string]int
 	transcriptsMissing int
+	untimed            bool
 }
 
 func newCounts() *counts {
 	return &counts{webhooks: map[string]int{}, signatures: map[int]int{}, tokens: map[string]int{}}
 }
 
-func (c *counts) Webhook(event, outcome string) {
+func (c *counts) Webhook(result kindlyhandler.Result, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.webhooks[strings.TrimSpace(event+" "+outcome)]++
+	c.webhooks[strings.TrimSpace(result.Event+" "+result.Outcome)]++
+	c.untimed = c.untimed || took <= 0
 }
+
+func (c *counts) Upstream(string) delivery.Observer { return nil }
 
 func (c *counts) Signature(position int) {
 	c.mu.Lock()
@@ -270,6 +274,7 @@ func (c *counts) checkWebhooks(t *testing.T, want map[string]int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	assert.Equal(t, want, c.webhooks)
+	assert.False(t, c.untimed)
 }
 
 // middleware prepares webhooks for the next handler.
@@ -279,7 +284,7 @@ type middleware struct {
 }
 
 func (m middleware) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	prepared, err := m.handler.Prepare(w, r)
+	prepared, _, err := m.handler.Prepare(w, r)
 	var refused *kindlyhandler.Error
 	switch {
 	case errors.As(err, &refused):

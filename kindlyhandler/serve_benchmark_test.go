@@ -45,7 +45,7 @@ func benchmarkJob(b *testing.B) func() {
 		mac.Reset()
 		mac.Write(body)
 		signature := base64.StdEncoding.EncodeToString(mac.Sum(sum[:0]))
-		if err := h.Serve(w, benchmarkRequest(body, signature)); err != nil {
+		if _, err := h.Serve(w, benchmarkRequest(body, signature)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -58,7 +58,7 @@ func BenchmarkServeRefused(b *testing.B) {
 	w := &discardWriter{header: make(http.Header)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := h.Serve(w, benchmarkRequest(body, publishedSignature)); err == nil {
+		if _, err := h.Serve(w, benchmarkRequest(body, publishedSignature)); err == nil {
 			b.Fatal("it was not refused")
 		}
 	}

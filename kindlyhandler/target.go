@@ -24,6 +24,7 @@ type target struct {
 	upstream    *upstream.Upstream
 	concurrency int
 	rate        delivery.Rate
+	observer    delivery.Observer
 	header      []headerField
 }
 

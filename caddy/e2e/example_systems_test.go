@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -258,7 +259,7 @@ func TestExamplesAreRun(t *testing.T) {
 			continue
 		}
 		_, ok := systemExamples[entry.Name()]
-		ok = ok || entry.Name() == "own-api" || entry.Name() == "middleware" // by their own tests
+		ok = ok || slices.Contains([]string{"own-api", "middleware", "observability"}, entry.Name()) // by their own tests
 		require.True(t, ok, fmt.Sprintf("examples/%s has no test", entry.Name()))
 	}
 }

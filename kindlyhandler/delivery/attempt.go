@@ -34,6 +34,8 @@ type attempt struct {
 	// deadline is when nobody waits for a first attempt any more, so that it
 	// need not wait for a place at the gate either.
 	deadline time.Time
+	// awaited is whether anybody waits until then.
+	awaited bool
 	// committed, of an attempt that began before its webhook was stored, is
 	// closed when that has ended; refused says then why the attempt may not
 	// proceed.

@@ -224,6 +224,7 @@ func (q *Dispatcher) submit(ctx context.Context, deliveries []*Delivery, wait ti
 	for i, d := range deliveries {
 		d.DueAt, d.Claimed = now, false
 		if a := q.first(d, deadline); a != nil {
+			a.awaited = wait > 0
 			a.committed = make(chan struct{})
 			d.Claimed, a.delivery.Claimed = true, true
 			firsts[i] = a

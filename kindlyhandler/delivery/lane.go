@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 )
 
@@ -147,13 +148,13 @@ func (l *lane) log() *zap.Logger {
 }
 
 // report tells of a change of the lane's condition, once, and of the attempt
-// that brought it about.
-func (l *lane) report(before, after Condition, a Attempt) {
+// of a delivery that brought it about.
+func (l *lane) report(before, after Condition, id uuid.UUID, a Attempt) {
 	if before == after {
 		return
 	}
 	l.poke()
-	why := []zap.Field{zap.Int("status", a.Status), zap.String("error", a.Error)}
+	why := append(a.why(), zap.Stringer("delivery", id))
 	switch after {
 	case Paused:
 		l.log().Error("upstream paused: it refuses our requests; check its URL and credentials. Deliveries are kept, and one at a time probes whether it works again", why...)

@@ -78,6 +78,8 @@ func (q *Dispatcher) Retry(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	q.log.Info("delivery retried by hand", zap.Stringer("delivery", d.ID), zap.String("webhook", d.Lane.Webhook),
+		zap.String("upstream", d.Lane.Upstream))
 	d.DueAt = due
 	if l := q.lane(d.Lane); l != nil && l.force(d) {
 		return nil

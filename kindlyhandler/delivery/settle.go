@@ -11,12 +11,16 @@ import (
 // settle turns the outcome of an attempt into the delivery's next state and
 // saves it.
 func (a *attempt) settle(o Outcome, at, began, ended time.Time) {
-	l, d, retry := a.lane, &a.delivery, a.definition.Retry
+	l, d, retry, observer := a.lane, &a.delivery, a.definition.Retry, a.definition.observer()
 	made := entry(o, at, ended.Sub(began))
 	d.Elapsed += l.health.counted(d, began, ended)
 	now := l.dispatcher.now()
 	before, after := l.health.observe(d, &o, made, a.probe, now)
-	l.report(before, after, made)
+	l.report(before, after, d.ID, made)
+	observer.Attempted(&made, resultOf(&o))
+	if after == Paused && before != Paused {
+		observer.Paused()
+	}
 	if a.entered {
 		l.gate.leave() // only now: who comes next knows the lane's condition
 	}
@@ -49,8 +53,11 @@ func (a *attempt) settle(o Outcome, at, began, ended time.Time) {
 	if d.State == Dead {
 		l.dispatcher.losses.Add(d.Lane, LossDead, 1)
 	}
-	l.reportAttempt(d, made)
+	a.report(made, ended)
 	l.dispatcher.save(d)
+	if d.State != Pending {
+		observer.Settled(d)
+	}
 }
 
 // cutOff saves a delivery whose attempt a shutdown ended, whatever its verdict
@@ -58,7 +65,12 @@ func (a *attempt) settle(o Outcome, at, began, ended time.Time) {
 // for nothing.
 func (a *attempt) cutOff(o Outcome, at, began, ended time.Time) {
 	l, d := a.lane, &a.delivery
-	d.Attempts = record(d.Attempts, entry(o, at, ended.Sub(began)))
+	made, result := entry(o, at, ended.Sub(began)), ResultCutOff
+	if o.Unknown {
+		result = ResultUnknown
+	}
+	a.definition.observer().Attempted(&made, result)
+	d.Attempts = record(d.Attempts, made)
 	d.Elapsed += l.health.counted(d, began, began)
 	d.DueAt = l.dispatcher.now()
 	l.gate.leave()
@@ -133,7 +145,10 @@ func (q *Dispatcher) savingContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(q.ctx), lastSave)
 }
 
-func (l *lane) reportAttempt(d *Delivery, a Attempt) {
+// report tells of an attempt that has ended. The delivery has its new state, but
+// is not saved: nobody else has it.
+func (a *attempt) report(made Attempt, ended time.Time) {
+	l, d := a.lane, &a.delivery
 	level := zap.DebugLevel
 	message := "ticket delivered"
 	switch {
@@ -144,30 +159,45 @@ func (l *lane) reportAttempt(d *Delivery, a Attempt) {
 		if l.health.ill() {
 			level = zap.DebugLevel // the condition was reported, loudly and once
 		}
-	case d.Tries > 1:
+	case a.late(ended):
 		level = zap.InfoLevel
 	}
 	c := l.dispatcher.log.Check(level, message)
 	if c == nil {
 		return
 	}
-	fields := []zap.Field{
+	fields := make([]zap.Field, 0, 10)
+	fields = append(fields,
 		zap.Stringer("delivery", d.ID),
 		zap.String("webhook", l.Webhook),
 		zap.String("upstream", l.Upstream),
 		zap.Int("attempt", d.Tries),
-		zap.String("stage", a.Stage),
-		zap.Int("status", a.Status),
-		zap.Duration("duration", a.Duration),
-	}
-	if a.Error != "" {
-		fields = append(fields, zap.String("error", a.Error))
-	}
-	if a.Unknown {
+		zap.String("stage", made.Stage),
+		zap.Duration("duration", made.Duration),
+	)
+	fields = append(fields, made.why()...)
+	if made.Unknown {
 		fields = append(fields, zap.Bool("unknown", true))
 	}
 	if d.State == Pending {
 		fields = append(fields, zap.Time("next_attempt_at", d.DueAt))
 	}
 	c.Write(fields...)
+}
+
+// late tells whether a chat was told that its ticket would follow: it was not
+// delivered by a first attempt in the time that its answer had.
+func (a *attempt) late(ended time.Time) bool {
+	return a.committed == nil || a.awaited && ended.After(a.deadline)
+}
+
+// why has the HTTP status of an attempt and its error, as far as there are any.
+func (a *Attempt) why() (fields []zap.Field) {
+	if a.Status != 0 {
+		fields = append(fields, zap.Int("status", a.Status))
+	}
+	if a.Error != "" {
+		fields = append(fields, zap.String("error", a.Error))
+	}
+	return fields
 }

@@ -30,7 +30,7 @@ func (q *Dispatcher) start(a *attempt) {
 func (q *Dispatcher) makeAttempts(a *attempt) {
 	for {
 		a.run()
-		a = nil // which is large
+		a = nil //nolint:wastedassign // it is large, and not to be kept while this waits
 		if q.spares.waiting.Add(1) > maxSpares {
 			q.spares.waiting.Add(-1)
 			return

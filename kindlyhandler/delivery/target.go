@@ -39,6 +39,8 @@ type Definition struct {
 	// later.
 	Rate  Rate
 	Retry RetryPolicy
+	// Observer is told of the attempts; nil: nobody is.
+	Observer Observer
 }
 
 // Verdict says what an attempt means for its delivery and its lane.

@@ -168,7 +168,7 @@ var errNoRoom = errors.New("the disk has no room for the copy")
 func (s *Store) startCompacting() bool {
 	c := &s.compact
 	pages, free, size := s.pages()
-	if room, ok := freeSpace(s.path); ok && room < 2*int64(pages-free)*size {
+	if room, _, ok := diskSpace(s.path); ok && room < 2*int64(pages-free)*size {
 		s.log.Warn("the store's file is mostly empty, but cannot be compacted; it is tried again later",
 			zap.String("path", s.path), zap.Duration("after", compactRetry), zap.Error(errNoRoom))
 		c.next = time.Now().Add(compactRetry)

@@ -2,5 +2,5 @@
 
 package bolt
 
-// freeSpace is not known here.
-func freeSpace(string) (int64, bool) { return 0, false }
+// diskSpace is not known here.
+func diskSpace(string) (free, size int64, ok bool) { return 0, 0, false }

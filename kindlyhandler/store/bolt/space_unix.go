@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeSpace returns how many bytes the path's disk has free, if that can be
-// known.
-func freeSpace(path string) (int64, bool) {
+// diskSpace returns how many bytes the path's disk has free for us, and how
+// many in all, if that can be known.
+func diskSpace(path string) (free, size int64, ok bool) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(filepath.Dir(path), &s); err != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	return int64(s.Bavail) * int64(s.Bsize), true //nolint:unconvert // the types differ between systems
+	block := int64(s.Bsize)                                       //nolint:unconvert // the types differ between systems
+	return int64(s.Bavail) * block, int64(s.Blocks) * block, true //nolint:unconvert // the same
 }

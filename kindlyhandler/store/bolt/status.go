@@ -13,6 +13,10 @@ type Status struct {
 	// again.
 	Bytes     int64 `json:"bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// DiskFreeBytes and DiskBytes are of the disk that the file is on; zero
+	// where the system does not tell.
+	DiskFreeBytes int64 `json:"disk_free_bytes,omitempty"`
+	DiskBytes     int64 `json:"disk_bytes,omitempty"`
 	// Unsaved counts completions that are not on disk yet.
 	Unsaved int `json:"unsaved"`
 	// Keys counts the webhooks that are recognised as duplicates by memory.
@@ -29,6 +33,7 @@ func (s *Store) Status() any {
 	if info, err := os.Stat(s.path); err == nil {
 		status.Bytes = info.Size()
 	}
+	status.DiskFreeBytes, status.DiskBytes, _ = diskSpace(s.path)
 	_, free, size := s.pages()
 	status.FreeBytes = int64(free) * size
 	s.mu.Lock()
