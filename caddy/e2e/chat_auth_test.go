@@ -182,19 +182,18 @@ func TestChatAuthMiddleware(t *testing.T) {
 		directive("", "secret {env.KINDLY_SECRET}", "transcript off", "chat_auth "+keys.pemFile+" {\n\t\t\trequired\n\t\t}"),
 		"reverse_proxy "+desk+" {", "header_up X-Email {kindly.customer.email}", "}",
 		"}",
-		"handle_errors {", "reverse_proxy "+desk, "}"))
+		`handle_errors {`, `respond "[{http.request.header.Authorization}]"`, `}`))
 	url := "http://" + address + "/kindly"
 	require.Equal(t, http.StatusCreated, s.sendAs(url, userToken(t, keys.rsa, "", "chat-1"), kindlytest.DialogueWebhookFor("chat-1")).Status)
 	require.True(t, s.customers(1)["chat-1"].Verified)
 	require.Equal(t, markEmail, s.desk.Requests()[0].Header.Get("X-Email"))
 
-	s.sendAs(url, userToken(t, keys.ec, "", "chat-1"), kindlytest.DialogueWebhookFor("chat-1"))
+	refused := s.sendAs(url, userToken(t, keys.ec, "", "chat-1"), kindlytest.DialogueWebhookFor("chat-1"))
+	require.Equal(t, http.StatusUnauthorized, refused.Status)
+	require.Equal(t, "[]", string(refused.Body))
 	requests := s.desk.Requests()
-	require.Len(t, requests, 2)
-	require.NotContains(t, requests[1].Header, "X-Email")
-	for _, request := range requests {
-		require.NotContains(t, request.Header, "Authorization")
-	}
+	require.Len(t, requests, 1)
+	require.NotContains(t, requests[0].Header, "Authorization")
 }
 
 func TestSendToken(t *testing.T) {
