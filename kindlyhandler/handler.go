@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
@@ -36,6 +37,7 @@ type Handler struct {
 	answers       answers
 	log           *zap.Logger
 	observer      Observer
+	tracer        trace.Tracer // nil if nobody provides one
 
 	dispatcher atomic.Pointer[delivery.Dispatcher]
 	connect    sync.Once
@@ -90,8 +92,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	if done {
 		return nil
 	}
-	receipt, err := h.submit(context.WithoutCancel(r.Context()), e, started)
+	ctx, span := h.beginWebhook(context.WithoutCancel(r.Context()), started)
+	receipt, err := h.submit(ctx, e, started)
 	if err != nil {
+		h.endWebhook(span, e, "not_stored", nil)
 		if !e.dialogue {
 			return h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
 		}
@@ -100,6 +104,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	h.observer.Webhook(e.name, outcomeOf(receipt))
+	h.endWebhook(span, e, outcomeOf(receipt), &receipt.Delivery)
 	h.respond(w, h.told(receipt, e))
 	return nil
 }
@@ -152,6 +157,7 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 		return delivery.Receipt{}, err
 	}
 	key, expires := h.key(e, received)
+	within := encodeTrace(ctx)
 	deliveries := make([]*delivery.Delivery, len(h.targets))
 	for i, t := range h.targets {
 		id, err := uuid.NewV7()
@@ -170,6 +176,7 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 			ReceivedAt: received,
 			Body:       e.raw,
 			Customer:   customer,
+			Trace:      within,
 		}
 	}
 	// For one attempt only: what is read from an event is not safe to share.

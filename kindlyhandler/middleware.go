@@ -33,6 +33,7 @@ func (p *Prepared) Placeholder(name string) (string, bool) {
 // returns nil without an error if the request is answered
 // already, and an [*Error] like [Handler.Serve] if it is refused.
 func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, error) {
+	started := time.Now()
 	e, done, refusal := h.admit(w, r)
 	if refusal != nil {
 		return nil, h.refused(w, r, refusal)
@@ -44,12 +45,15 @@ func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, er
 	if err != nil {
 		return nil, h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
 	}
-	ticket, body, err := h.ticketFor(context.WithoutCancel(r.Context()), id, e)
+	ctx, span := h.beginWebhook(context.WithoutCancel(r.Context()), started)
+	ticket, body, err := h.ticketFor(ctx, id, e)
 	if err != nil {
+		h.endWebhook(span, e, string(reasonEncoding), nil)
 		return nil, h.refused(w, r, refuse(http.StatusBadRequest, reasonEncoding, err))
 	}
 	replaceBody(r, body)
 	h.observer.Webhook(e.name, "passed_on")
+	h.endWebhook(span, e, "passed_on", &delivery.Delivery{ID: id})
 	return &Prepared{facts{id: id, event: e, customer: &ticket.Customer}}, nil
 }
 
