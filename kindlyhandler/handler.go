@@ -92,8 +92,8 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	if done {
 		return nil
 	}
-	ctx, span := h.beginWebhook(context.WithoutCancel(r.Context()), started)
-	receipt, err := h.submit(ctx, e, started)
+	ctx, span := h.beginWebhook(r.Context(), started)
+	receipt, err := h.submit(context.WithoutCancel(ctx), e, encodeTrace(ctx), started)
 	if err != nil {
 		h.endWebhook(span, e, "not_stored", nil)
 		if !e.dialogue {
@@ -144,7 +144,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 }
 
 // submit makes the event's deliveries, one for each upstream.
-func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (delivery.Receipt, error) {
+func (h *Handler) submit(ctx context.Context, e *event, trace string, received time.Time) (delivery.Receipt, error) {
 	if len(h.targets) == 0 {
 		return delivery.Receipt{}, errNoUpstream
 	}
@@ -157,7 +157,6 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 		return delivery.Receipt{}, err
 	}
 	key, expires := h.key(e, received)
-	within := encodeTrace(ctx)
 	deliveries := make([]*delivery.Delivery, len(h.targets))
 	for i, t := range h.targets {
 		id, err := uuid.NewV7()
@@ -176,7 +175,7 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 			ReceivedAt: received,
 			Body:       e.raw,
 			Customer:   customer,
-			Trace:      within,
+			Trace:      trace,
 		}
 	}
 	// For one attempt only: what is read from an event is not safe to share.
