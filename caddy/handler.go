@@ -226,11 +226,13 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := kindlyhandler.New(options)
-	if err != nil {
+	h.app = app.(*App)
+	if h.app.provider != nil {
+		options.TracerProvider = h.app.provider
+	}
+	if h.handler, err = kindlyhandler.New(options); err != nil {
 		return err
 	}
-	h.handler, h.app = handler, app.(*App)
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(func() { _ = h.app.Stop() })
 	}
