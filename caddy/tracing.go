@@ -46,7 +46,8 @@ func takeSpans() (sdktrace.SpanProcessor, error) {
 	if spans.users == 0 {
 		exporter, err := autoexport.NewSpanExporter(context.Background())
 		if err != nil {
-			return nil, fmt.Errorf("tracing: %w: check the environment variables OTEL_TRACES_EXPORTER and OTEL_EXPORTER_OTLP_*", err)
+			return nil, fmt.Errorf("tracing: %w: check the environment variables OTEL_TRACES_EXPORTER (otlp, console or none) "+
+				"and OTEL_EXPORTER_OTLP_PROTOCOL (http/protobuf or grpc)", err)
 		}
 		spans.exporter, spans.processor = exporter, sdktrace.NewBatchSpanProcessor(exporter)
 	}
