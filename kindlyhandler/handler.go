@@ -95,10 +95,11 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	ctx, span := h.beginWebhook(r.Context(), started)
 	receipt, err := h.submit(context.WithoutCancel(ctx), e, encodeTrace(ctx), started)
 	if err != nil {
-		h.endWebhook(span, e, "not_stored", nil)
 		if !e.dialogue {
+			h.endWebhook(span, e, string(reasonStore), nil)
 			return h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err))
 		}
+		h.endWebhook(span, e, "not_stored", nil)
 		h.notStored(r, e, err)
 		h.respond(w, h.answers.render(delivery.Dead, &facts{event: e}))
 		return nil

@@ -130,7 +130,7 @@ func (t *target) resume(ctx context.Context, d *delivery.Delivery, name string) 
 // traced makes an attempt within a span of its own, also if it panics.
 func (t *target) traced(ctx context.Context, s trace.Span, d *delivery.Delivery, proceed func() error) (o delivery.Outcome) {
 	s.SetAttributes(attributeAttempt.Int(d.Tries + 1))
-	deferred := false
+	var proceeded, deferred bool
 	verdict := "panic"
 	o.Err = errPanic
 	defer func() {
@@ -146,9 +146,10 @@ func (t *target) traced(ctx context.Context, s trace.Span, d *delivery.Delivery,
 	}()
 	o = t.attempt(ctx, d, func() error {
 		err := proceed()
-		deferred = err != nil
+		proceeded, deferred = err == nil, err != nil
 		return err
 	})
+	deferred = deferred || !proceeded && ctx.Err() != nil
 	if verdict = verdicts[o.Verdict]; deferred {
 		verdict = "deferred"
 	}
@@ -157,8 +158,8 @@ func (t *target) traced(ctx context.Context, s trace.Span, d *delivery.Delivery,
 
 var errPanic = errors.New("internal error (panic)")
 
-// verdicts are the names of those of attempts. One that was "deferred" turned
-// out not to be due.
+// verdicts are the names of those of attempts. One that was "deferred" was taken
+// back before the upstream saw anything of it.
 var verdicts = map[delivery.Verdict]string{
 	delivery.Transient:     "transient",
 	delivery.Success:       "success",

@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/kindlytest"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
 // spans is where the spans of a test go.
@@ -48,7 +49,7 @@ func (s *spans) checkPrivacy() {
 			Events       []sdktrace.Event
 		}{span.Name, span.Status.Description, span.Attributes, span.Events})
 		require.NoError(s.t, err)
-		for _, hidden := range []string{"s3cr3t", private, "me@example.com", "create ticket", "order_number", "talk with a human", "/tickets", "/chats/"} {
+		for _, hidden := range []string{"s3cr3t", private, "me@example.com", "create ticket", "order_number", "talk with a human", "/tickets", "/chats/", "/oauth2/"} {
 			assert.NotContains(s.t, strings.ToLower(string(text)), hidden, span.Name)
 		}
 	}
@@ -123,14 +124,14 @@ func TestTrace(t *testing.T) {
 	server, webhook := request.wait("server", 1)[0], request.wait("kindly webhook", 1)[0]
 	attempt := own.wait("kindly attempt", 1)[0]
 	transcript, get := own.wait("kindly transcript", 1)[0], own.wait("GET", 1)[0]
-	ticket, upstream, post := own.wait("kindly ticket", 1)[0], own.wait("kindly upstream", 1)[0], own.wait("POST", 1)[0]
+	ticket, sending, post := own.wait("kindly ticket", 1)[0], own.wait("kindly upstream", 1)[0], own.wait("POST", 1)[0]
 	requireWithin(t, server, webhook)
 	requireWithin(t, webhook, attempt)
 	requireWithin(t, attempt, transcript)
 	requireWithin(t, transcript, get)
 	requireWithin(t, attempt, ticket)
-	requireWithin(t, attempt, upstream)
-	requireWithin(t, upstream, post)
+	requireWithin(t, attempt, sending)
+	requireWithin(t, sending, post)
 	require.Len(t, own.GetSpans(), 6)
 	require.Len(t, request.GetSpans(), 2)
 
@@ -380,6 +381,41 @@ func TestTrace_duplicate(t *testing.T) {
 	own.wait("kindly attempt", 1)
 }
 
+// An attempt that turns out not to be due is none that failed.
+func TestTrace_deferred(t *testing.T) {
+	own := newSpans(t)
+	r := newRig(t, own.outage(time.Minute))
+	r.desk.Fail(kindlytest.Status(503))
+	r.told(r.send([]byte(`{"chat_id":"1","message":"first"}`)), "later")
+	r.told(r.send([]byte(`{"chat_id":"1","message":"second"}`)), "later")
+	deferred := own.wait("kindly attempt", 2)[1]
+	require.Equal(t, "deferred", attributes(deferred)["kindly.verdict"])
+	require.Equal(t, codes.Unset, deferred.Status.Code)
+	require.Equal(t, 1, r.desk.Attempts())
+}
+
+// Requests for tokens are in the trace, and nothing of the tokens.
+func TestTrace_oauth2(t *testing.T) {
+	own := newSpans(t)
+	tokens := kindlytest.NewTokenEndpoint()
+	t.Cleanup(tokens.Close)
+	tokens.ClientSecret = deskToken
+	r := newRig(t, setup{options: func(o *kindlyhandler.Options) {
+		own.provide(o)
+		o.Upstreams[0].Header = nil
+		o.Upstreams[0].OAuth2 = &upstream.OAuth2{TokenURL: tokens.URL, ClientID: tokens.ClientID, ClientSecret: deskToken}
+	}})
+	r.desk.Tokens = tokens
+	r.told(r.send(kindlytest.DialogueWebhook()), "ticket 1")
+	stage := own.wait("kindly upstream", 1)[0]
+	posts := own.wait("POST", 2)
+	for _, post := range posts {
+		requireWithin(t, stage, post)
+	}
+	require.Equal(t, tokens.URL, fmt.Sprintf("http://127.0.0.1:%d/oauth2/token", attributes(posts[0])["server.port"]))
+	require.Equal(t, traceparent(posts[1].SpanContext), r.desk.Requests()[0].Header.Get("Traceparent"))
+}
+
 func TestTrace_notAccepted(t *testing.T) {
 	own := newSpans(t)
 	s := own.outage(50 * time.Millisecond)
@@ -389,6 +425,8 @@ func TestTrace_notAccepted(t *testing.T) {
 	webhook := own.wait("kindly webhook", 1)[0]
 	require.Equal(t, "not_stored", attributes(webhook)["kindly.outcome"])
 	require.Equal(t, codes.Error, webhook.Status.Code)
+	require.Equal(t, http.StatusServiceUnavailable, r.send(kindlytest.TicketWebhook()).Status)
+	require.Equal(t, "refused_store", attributes(own.wait("kindly webhook", 2)[1])["kindly.outcome"])
 }
 
 type panics struct{}
