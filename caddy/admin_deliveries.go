@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
@@ -134,6 +135,7 @@ func showDelivery(q *delivery.Dispatcher, r *http.Request, id uuid.UUID) (any, e
 		Attempts:         make([]attemptDocument, len(d.Attempts)),
 		AttemptsTotal:    d.Tries,
 		Document:         q.Preview(d),
+		TraceID:          text(kindlyhandler.TraceID(d)),
 	}
 	for i, a := range d.Attempts {
 		details.Attempts[i] = attemptDocument{

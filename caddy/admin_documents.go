@@ -47,6 +47,7 @@ type detailsDocument struct {
 	// Attempts has the latest, at most 50; AttemptsTotal counts all.
 	Attempts      []attemptDocument `json:"attempts"`
 	AttemptsTotal int               `json:"attempts_total"`
+	TraceID       text              `json:"trace_id"` // of the webhook, in hexadecimal digits
 	// Document is what the next attempt would send of a pending or dead one,
 	// null as long as the transcript has not been fetched or its upstream is not
 	// configured.

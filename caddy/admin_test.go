@@ -171,6 +171,9 @@ func (r *adminRig) submits(n byte, lane delivery.Lane, chat string, o delivery.O
 		ReceivedAt: r.now(),
 		Body:       []byte(`{"message":"<b>create ticket</b>"}`),
 	}
+	if n == 1 {
+		d.Trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	}
 	_, err := r.q.Submit(r.Context(), []*delivery.Delivery{d}, time.Minute)
 	require.NoError(r, err)
 	return d.ID
@@ -403,7 +406,11 @@ func TestAdminShow(t *testing.T) {
 	runAdmin(t, func(t *testing.T, r *adminRig) {
 		delivered, dead, pending := r.ofEach()
 		details := func(of, attempts, document string) string {
-			return strings.Replace(of, `"attempts":1`, `"attempts":[`+attempts+`],"attempts_total":1,"document":`+document, 1)
+			trace := "null"
+			if of == aDelivered {
+				trace = `"4bf92f3577b34da6a3ce929d0e0e4736"`
+			}
+			return strings.Replace(of, `"attempts":1`, `"attempts":[`+attempts+`],"attempts_total":1,"trace_id":`+trace+`,"document":`+document, 1)
 		}
 		r.gets("/kindly/deliveries/"+delivered.String(), details(aDelivered,
 			`{"time":"2026-11-22T14:28:00.000Z","stage":"upstream","status":201,"error":null,"duration":0,"unknown":false}`, "null"))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
@@ -64,16 +65,27 @@ type App struct {
 	// grace period of its own. Default: 10 seconds.
 	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
 
+	// Whether attempts have spans, in the trace of their webhook, however late
+	// they are made. They are exported as OpenTelemetry's environment variables
+	// say (`OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT` and so on). A
+	// webhook's trace is that of Caddy's directive `tracing`, which decides
+	// whether a caller's `traceparent` is trusted; without it, each webhook
+	// begins a trace. Default: false; `traceparent` goes on to Kindly's API and
+	// to the upstream all the same.
+	Tracing bool `json:"tracing,omitempty"`
+
 	ctx      caddy.Context
 	log      *zap.Logger
 	explicit bool // the configuration names the app
 	engine   Engine
-	webhooks map[string]*Handler // by name
-	twins    []*Handler          // configured like one of webhooks
+	provider *sdktrace.TracerProvider // nil without tracing
+	webhooks map[string]*Handler      // by name
+	twins    []*Handler               // configured like one of webhooks
 
 	listeners *listeners
 	runtime   *runtime // nil unless Start took it
 	taken     bool     // it is to be released
+	exports   bool     // so are the spans
 	pop       func()
 	shutdown  func() // ends what the runtime has under way
 
@@ -130,6 +142,12 @@ func (a *App) provision(ctx caddy.Context) error {
 	if err := a.setListeners(ctx); err != nil {
 		return err
 	}
+	if a.Tracing {
+		var err error
+		if a.provider, err = newTracerProvider(); err != nil {
+			return err
+		}
+	}
 	return a.loadEngine(ctx)
 }
 
@@ -181,6 +199,14 @@ func (a *App) register(h *Handler) error {
 func (a *App) Start() error {
 	if !a.explicit && len(a.webhooks) == 0 {
 		return nil // there will be nothing to store
+	}
+	if a.provider != nil {
+		processor, err := takeSpans()
+		if err != nil {
+			return err
+		}
+		a.exports = true
+		a.provider.RegisterSpanProcessor(processor)
 	}
 	runtime, err := takeRuntime(a.engine, a.limits(), a.log.Name())
 	if err != nil {
@@ -238,6 +264,7 @@ func (a *App) gracePeriod() time.Duration {
 // failed.
 func (a *App) Cleanup() error {
 	a.leave()
+	defer a.stopExporting()
 	if !a.taken {
 		return nil
 	}
@@ -247,6 +274,15 @@ func (a *App) Cleanup() error {
 	}
 	a.pop()
 	return a.runtime.release()
+}
+
+// stopExporting gives back the spans, once. The attempts that ended before it
+// was called are exported.
+func (a *App) stopExporting() {
+	if a.exports {
+		a.exports = false
+		releaseSpans(flushTime(a.gracePeriod()), zap.New(currentLog{}).Named(a.log.Name()))
+	}
 }
 
 // Interface guards

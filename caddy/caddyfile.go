@@ -248,6 +248,7 @@ func (t *Transcript) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 //		retention    <delivered> [<dead>]
 //		max_pending  <n>
 //		grace_period <duration>
+//		tracing
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // consume the option's name
@@ -276,8 +277,10 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 		return countArg(d, &a.MaxPending, "deliveries")
 	case "grace_period":
 		return timeoutArg(d, &a.GracePeriod)
+	case "tracing":
+		return flagArg(d, &a.Tracing)
 	default:
-		return unknown(d, "the global option kindly", "store, retention, max_pending, grace_period")
+		return unknown(d, "the global option kindly", "store, retention, max_pending, grace_period, tracing")
 	}
 }
 
@@ -403,6 +406,19 @@ func timeoutArg(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	if *to == 0 {
 		return d.Errf("%s must be longer than 0", field)
 	}
+	return nil
+}
+
+// flagArg takes what is set by its name alone, once.
+func flagArg(d *caddyfile.Dispenser, to *bool) error {
+	field := d.Val()
+	if *to {
+		return twice(d)
+	}
+	if d.NextArg() {
+		return d.Errf("%s takes no argument: write `%[1]s`, or leave it out", field)
+	}
+	*to = true
 	return nil
 }
 

@@ -93,13 +93,9 @@ func (h *Handler) unmarshalChatAuth(d *caddyfile.Dispenser) error {
 		if d.Val() != "required" {
 			return unknown(d, "chat_auth", "required")
 		}
-		if a.Required {
-			return twice(d)
+		if err := flagArg(d, &a.Required); err != nil {
+			return err
 		}
-		if d.NextArg() {
-			return d.Err("required takes no argument: write `required`, or leave it out")
-		}
-		a.Required = true
 	}
 	return nil
 }

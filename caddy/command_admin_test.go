@@ -223,6 +223,7 @@ received  2026-11-22T14:28:00Z
 state     delivered
 ticket    4711
 link      https://help.example.com/4711
+trace     4bf92f3577b34da6a3ce929d0e0e4736
 attempts  1
 
 TIME                  TOOK  STAGE     STATUS  ERROR

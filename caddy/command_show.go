@@ -60,6 +60,9 @@ func (d *detailsDocument) print(out io.Writer) error {
 		t.line("ticket", string(d.Ticket.ID))
 		t.line("link", string(d.Ticket.URL))
 	}
+	if d.TraceID != "" {
+		t.line("trace", string(d.TraceID))
+	}
 	t.line("attempts", strconv.Itoa(d.AttemptsTotal))
 	if err := t.Flush(); err != nil {
 		return err

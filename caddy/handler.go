@@ -229,11 +229,12 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := kindlyhandler.New(options)
-	if err != nil {
+	if h.app.provider != nil {
+		options.TracerProvider = h.app.provider
+	}
+	if h.handler, err = kindlyhandler.New(options); err != nil {
 		return err
 	}
-	h.handler = handler
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterOnShutdown(func() { _ = h.app.Stop() })
 	}

@@ -217,8 +217,8 @@ func TestWrongElsewhere(t *testing.T) {
 			"wrong arguments of kindly_webhook: write `kindly_webhook [<matcher>] [<name>] { … }`, with a matcher that begins with / or @, at Caddyfile:2",
 		},
 		"unknown global option": {
-			"{\n\tkindly {\n\t\ttracing\n\t}\n}\n",
-			`unknown subdirective "tracing": the global option kindly has store, retention, max_pending, grace_period, at Caddyfile:3`,
+			"{\n\tkindly {\n\t\ttraces\n\t}\n}\n",
+			`unknown subdirective "traces": the global option kindly has store, retention, max_pending, grace_period, tracing, at Caddyfile:3`,
 		},
 		"global option with an argument": {
 			"{\n\tkindly on\n}\n",
@@ -362,6 +362,8 @@ func TestWrongOptions(t *testing.T) {
 		"two max_pendings":         {"max_pending 1 2", "wrong arguments of max_pending: write `max_pending <n>`, at Caddyfile:3"},
 		"max_pending twice":        {"max_pending 1; max_pending 2", "max_pending is there twice, at Caddyfile:4"},
 		"max_pending of nothing":   {"max_pending 0", `max_pending "0" is not a number of deliveries: write a whole number from 1, at Caddyfile:3`},
+		"tracing with a value":     {"tracing otlp", "tracing takes no argument: write `tracing`, or leave it out, at Caddyfile:3"},
+		"tracing twice":            {"tracing; tracing", "tracing is there twice, at Caddyfile:4"},
 		"max_pending in words":     {"max_pending 1M", `max_pending "1M" is not a number of deliveries: write a whole number from 1, at Caddyfile:3`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -428,6 +430,7 @@ func TestWrongJSON(t *testing.T) {
 		`{"retention": -1}`:                     "kindly: retention is negative: write a duration such as 24h",
 		`{"dead_retention": -1}`:                "kindly: dead_retention is negative: write a duration such as 720h",
 		`{"max_pending": -1}`:                   "kindly: max_pending is negative: write a whole number such as 1000000",
+		`{"tracing": "otlp"}`:                   "cannot unmarshal",
 		`{"retentions": 1}`:                     `unknown field "retentions"`,
 		`{"store": {}}`:                         "kindly: store has no engine: write an object with the engine bolt or memory",
 		`{"store": "bolt"}`:                     "kindly: store has no engine: write an object with the engine bolt or memory",

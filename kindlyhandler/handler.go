@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
@@ -36,6 +37,7 @@ type Handler struct {
 	answers       answers
 	log           *zap.Logger
 	observer      Observer
+	tracer        trace.Tracer // nil if nobody provides one
 
 	dispatcher atomic.Pointer[delivery.Dispatcher]
 	connect    sync.Once
@@ -91,12 +93,15 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) (Result, error) 
 	if e == nil {
 		return result, nil
 	}
-	receipt, deliveries, err := h.submit(context.WithoutCancel(r.Context()), e, started)
+	ctx, span := h.beginWebhook(context.WithoutCancel(r.Context()), started)
+	receipt, deliveries, err := h.submit(ctx, e, encodeTrace(ctx), started)
 	if err != nil && !e.dialogue {
+		h.endWebhook(span, h.result(e, string(reasonStore)), nil)
 		return h.refused(w, r, refuse(http.StatusServiceUnavailable, reasonStore, err), started)
 	}
 	if err != nil {
 		result := h.result(e, outcomeNotStored)
+		h.endWebhook(span, result, nil)
 		h.observer.Webhook(result, time.Since(started))
 		h.logNotStored(r, err)
 		h.respond(w, h.answers.render(delivery.Dead, &facts{event: e}))
@@ -104,6 +109,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) (Result, error) 
 	}
 	result = h.result(e, outcomeOf(receipt))
 	result.Delivery = receipt.Delivery.ID
+	h.endWebhook(span, result, &receipt.Delivery)
 	took := time.Since(started)
 	h.observer.Webhook(result, took)
 	h.logAccepted(result, deliveries, took)
@@ -148,7 +154,7 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, started time.Tim
 }
 
 // submit makes the event's deliveries, one for each upstream.
-func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (receipt delivery.Receipt, deliveries []*delivery.Delivery, err error) {
+func (h *Handler) submit(ctx context.Context, e *event, trace string, received time.Time) (receipt delivery.Receipt, deliveries []*delivery.Delivery, err error) {
 	if len(h.targets) == 0 {
 		return receipt, nil, errNoUpstream
 	}
@@ -179,6 +185,7 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (rec
 			ReceivedAt: received,
 			Body:       e.raw,
 			Customer:   customer,
+			Trace:      trace,
 		}
 	}
 	// For one attempt only: what is read from an event is not safe to share.

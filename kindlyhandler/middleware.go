@@ -41,7 +41,7 @@ func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, Re
 	}
 	var prepared *Prepared
 	if refusal == nil {
-		prepared, refusal = h.prepare(r, e)
+		prepared, refusal = h.prepare(r, e, started)
 	}
 	if refusal != nil {
 		result, err := h.refused(w, r, refusal, started)
@@ -56,16 +56,19 @@ func (h *Handler) Prepare(w http.ResponseWriter, r *http.Request) (*Prepared, Re
 	return prepared, result, nil
 }
 
-func (h *Handler) prepare(r *http.Request, e *event) (*Prepared, *Error) {
+func (h *Handler) prepare(r *http.Request, e *event, started time.Time) (*Prepared, *Error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, refuse(http.StatusServiceUnavailable, reasonStore, err)
 	}
-	ticket, body, err := h.ticketFor(context.WithoutCancel(r.Context()), id, e)
+	ctx, span := h.beginWebhook(context.WithoutCancel(r.Context()), started)
+	ticket, body, err := h.ticketFor(ctx, id, e)
 	if err != nil {
+		h.endWebhook(span, h.result(e, string(reasonEncoding)), nil)
 		return nil, refuse(http.StatusBadRequest, reasonEncoding, err)
 	}
 	replaceBody(r, body)
+	h.endWebhook(span, h.result(e, outcomePassedOn), &delivery.Delivery{ID: id})
 	return &Prepared{facts{id: id, event: e, customer: &ticket.Customer}}, nil
 }
 

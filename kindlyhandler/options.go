@@ -22,11 +22,13 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/span"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -93,6 +95,11 @@ type Options struct {
 	// Log defaults to none, Observer to nobody.
 	Log      *zap.Logger
 	Observer Observer
+	// TracerProvider makes the spans of attempts, also after a restart, and of
+	// webhooks whose request has no span. Default: there are none. Requests
+	// for transcripts and to upstreams have the webhook's traceparent anyhow, if
+	// there is one.
+	TracerProvider trace.TracerProvider
 }
 
 // UpstreamOptions say where tickets go.
@@ -162,6 +169,9 @@ func New(o Options) (*Handler, error) {
 	}
 	if h.observer == nil {
 		h.observer = nobody{}
+	}
+	if o.TracerProvider != nil {
+		h.tracer = o.TracerProvider.Tracer(span.Scope)
 	}
 	if err := h.check(o); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/span"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -45,6 +46,14 @@ const maxTranscriptWait = 10 * time.Minute
 
 // Attempt implements [delivery.Target].
 func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func() error) delivery.Outcome {
+	ctx, s := t.resume(ctx, d, spanAttempt)
+	if s.IsRecording() {
+		return t.traced(ctx, s, d, proceed)
+	}
+	return t.attempt(ctx, d, proceed)
+}
+
+func (t *target) attempt(ctx context.Context, d *delivery.Delivery, proceed func() error) delivery.Outcome {
 	m, err := remember(d)
 	if err != nil {
 		return delivery.Outcome{Verdict: delivery.Permanent, Stage: delivery.StageTicket, Err: err}
@@ -63,10 +72,7 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	if missing != nil {
 		d.TranscriptError = missing.Error()
 	}
-	ticket := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError)
-	customer := ticket.Customer // not a part of the ticket, which can be large
-	m.customer = &customer
-	body, err := t.body(ctx, ticket)
+	body, err := t.ticket(ctx, d, m, transcript)
 	if err != nil && ctx.Err() != nil {
 		return delivery.Outcome{Verdict: delivery.Transient, Stage: delivery.StageTicket, Err: errCutOff}
 	}
@@ -80,7 +86,29 @@ func (t *target) Attempt(ctx context.Context, d *delivery.Delivery, proceed func
 		return delivery.Outcome{Verdict: delivery.Transient, Stage: delivery.StageTicket, Err: err}
 	}
 	t.reportMissing(d, missing)
-	return t.upstream.Send(ctx, d.ID, body, t.headers(d, m))
+	ctx, s := span.Start(ctx, spanUpstream)
+	o := t.upstream.Send(ctx, d.ID, body, t.headers(d, m))
+	span.End(s, o.Status, failureOf(o))
+	return o
+}
+
+// failureOf is why an attempt failed, nil if it did not.
+func failureOf(o delivery.Outcome) error {
+	if o.Verdict == delivery.Success {
+		return nil
+	}
+	return o.Err
+}
+
+// ticket makes the ticket, and returns what is sent for it.
+func (t *target) ticket(ctx context.Context, d *delivery.Delivery, m *memo, transcript *transcript) ([]byte, error) {
+	ctx, s := span.Start(ctx, spanTicket)
+	ticket := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError)
+	customer := ticket.Customer // not a part of the ticket, which can be large
+	m.customer = &customer
+	body, err := t.body(ctx, ticket)
+	span.End(s, 0, err)
+	return body, err
 }
 
 var errCutOff = errors.New("cut off by a shutdown")
@@ -105,9 +133,11 @@ func (t *target) Prefetch(ctx context.Context, d *delivery.Delivery) {
 	if err != nil {
 		return
 	}
+	ctx, s := t.resume(ctx, d, spanPrefetch)
 	memory := transcriptsInMemory.Lease()
 	defer memory.Release()
-	_, _ = t.transcript(ctx, d, m.event, memory)
+	_, missing := t.transcript(ctx, d, m.event, memory)
+	missing.end(s)
 }
 
 // Answer implements [delivery.Target].
@@ -162,17 +192,27 @@ func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event,
 	if kept, known := t.kept(d, e); known {
 		return kept, nil
 	}
-	answer, failure := t.handler.transcripts.fetch(ctx, e.chatID, memory)
-	if failure == nil {
-		parsed, err := parseTranscript(answer)
-		if err == nil {
-			d.Transcript = answer
-			return parsed, nil
-		}
-		failure = &transcriptError{err: fmt.Errorf("transcript API: %w", err), status: http.StatusOK}
+	ctx, s := span.Start(ctx, spanTranscript)
+	fetched, failure := t.fetch(ctx, d, e, memory)
+	failure.end(s)
+	if failure != nil {
+		memory.Release()
 	}
-	memory.Release()
-	return nil, failure
+	return fetched, failure
+}
+
+// fetch asks the API for the transcript, and lets the delivery keep it.
+func (t *target) fetch(ctx context.Context, d *delivery.Delivery, e *event, memory *outbound.Lease) (*transcript, *transcriptError) {
+	answer, failure := t.handler.transcripts.fetch(ctx, e.chatID, memory)
+	if failure != nil {
+		return nil, failure
+	}
+	parsed, err := parseTranscript(answer)
+	if err != nil {
+		return nil, &transcriptError{err: fmt.Errorf("transcript API: %w", err), status: http.StatusOK}
+	}
+	d.Transcript = answer
+	return parsed, nil
 }
 
 // kept returns what the delivery has of the transcript, which may be nil. It is

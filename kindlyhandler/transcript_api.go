@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/span"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream"
 )
 
@@ -137,6 +139,15 @@ type transcriptError struct {
 
 func (e *transcriptError) Error() string { return e.err.Error() }
 
+// end ends the span of a transcript, which there is if e is nil.
+func (e *transcriptError) end(s trace.Span) {
+	if e == nil {
+		span.End(s, 0, nil)
+		return
+	}
+	span.End(s, e.status, e.err)
+}
+
 // fetch asks for the transcript of a chat, into memory that the lease pays for.
 func (a *transcriptAPI) fetch(ctx context.Context, chatID string, memory *outbound.Lease) ([]byte, *transcriptError) {
 	address := a.chatURL(chatID)
@@ -155,7 +166,7 @@ func (a *transcriptAPI) fetch(ctx context.Context, chatID string, memory *outbou
 			"User-Agent":    a.userAgent,
 		},
 	}).WithContext(ctx)
-	resp, err := a.transport.RoundTrip(r)
+	resp, err := outbound.RoundTrip(a.transport, r)
 	if err != nil {
 		return nil, &transcriptError{err: fmt.Errorf("transcript API: %w", outbound.Describe(err)), transient: true}
 	}

@@ -75,6 +75,10 @@ type Delivery struct {
 	// delivery.
 	Transcript      []byte
 	TranscriptError string
+	// Trace is the span in which the webhook came in, empty if no trace was
+	// on: a traceparent of W3C's Trace Context and, after a space, the
+	// tracestate, if there is one. It never changes, and stays on delivery.
+	Trace string
 
 	State State
 	// Claimed deliveries are being attempted. In [Store.Put] it asks for the

@@ -302,7 +302,7 @@ func (t tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.userAgent != nil {
 		r.Header["User-Agent"] = t.userAgent
 	}
-	resp, err := t.transport.RoundTrip(r)
+	resp, err := outbound.RoundTrip(t.transport, r)
 	if err != nil {
 		return nil, &transportError{err}
 	}

@@ -210,7 +210,7 @@ func (up *Upstream) post(ctx context.Context, id uuid.UUID, ticket []byte, heade
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	resp, err := up.transport.RoundTrip(up.request(ctx, id, ticket, header))
+	resp, err := outbound.RoundTrip(up.transport, up.request(ctx, id, ticket, header))
 	if err != nil {
 		return delivery.Outcome{
 			Verdict: delivery.Transient,

@@ -74,6 +74,7 @@ func (b *bench) full() *delivery.Delivery {
 	}
 	d.Ticket = delivery.Ticket{ID: "4711\x00", URL: "https://help.example.com/4711"}
 	d.Answer = []byte(`{"reply":"Ticket 4711 created."}`)
+	d.Trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 vendor=1"
 	return d
 }
 

@@ -76,6 +76,7 @@ type details struct {
 	TicketID        string    `cbor:"8,keyasint,omitempty"`
 	TicketURL       string    `cbor:"9,keyasint,omitempty"`
 	Answer          []byte    `cbor:"10,keyasint,omitempty"`
+	Trace           string    `cbor:"11,keyasint,omitempty"`
 }
 
 type attempt struct {
@@ -190,7 +191,7 @@ func recordOf(d *delivery.Delivery) (record, error) {
 	o := details{
 		Event: d.Event, ChatID: d.ChatID,
 		TranscriptError: d.TranscriptError, Elapsed: int64(d.Elapsed), Tries: d.Tries,
-		TicketID: d.Ticket.ID, TicketURL: d.Ticket.URL, Answer: d.Answer,
+		TicketID: d.Ticket.ID, TicketURL: d.Ticket.URL, Answer: d.Answer, Trace: d.Trace,
 	}
 	if d.Key != (delivery.Key{}) {
 		o.Key = d.Key[:]
@@ -224,7 +225,7 @@ func (r *record) delivery(id uuid.UUID) (*delivery.Delivery, error) {
 		Event: o.Event, ChatID: o.ChatID, ReceivedAt: timeOf(r.received),
 		TranscriptError: o.TranscriptError,
 		State:           r.state, DueAt: timeOf(r.due), Elapsed: time.Duration(o.Elapsed), Tries: o.Tries,
-		Ticket: delivery.Ticket{ID: o.TicketID, URL: o.TicketURL}, Answer: o.Answer,
+		Ticket: delivery.Ticket{ID: o.TicketID, URL: o.TicketURL}, Answer: o.Answer, Trace: o.Trace,
 	}
 	copy(d.Key[:], o.Key)
 	if len(o.Attempts) > 0 {

@@ -48,7 +48,7 @@ func TestPack(t *testing.T) {
 		d := &delivery.Delivery{
 			Event: rapid.String().Draw(t, "event"), ChatID: rapid.String().Draw(t, "chat"), ReceivedAt: at.Draw(t, "received"),
 			Body: body.Draw(t, "body"), Customer: body.Draw(t, "customer"), Transcript: body.Draw(t, "transcript"), TranscriptError: rapid.String().Draw(t, "transcript error"),
-			DueAt: at.Draw(t, "due"), Elapsed: time.Duration(rapid.Int64().Draw(t, "elapsed")), Tries: rapid.Int().Draw(t, "tries"),
+			Trace: rapid.String().Draw(t, "trace"), DueAt: at.Draw(t, "due"), Elapsed: time.Duration(rapid.Int64().Draw(t, "elapsed")), Tries: rapid.Int().Draw(t, "tries"),
 			Attempts: rapid.SliceOf(attempt).Draw(t, "attempts"),
 			Ticket:   delivery.Ticket{ID: rapid.String().Draw(t, "id"), URL: rapid.String().Draw(t, "url")},
 			Answer:   body.Draw(t, "answer"),

@@ -83,7 +83,7 @@ type record struct {
 }
 
 func (r *record) size() int64 {
-	return int64(len(r.Body) + len(r.Customer) + len(r.Transcript) + len(r.ChatID))
+	return int64(len(r.Body) + len(r.Customer) + len(r.Transcript) + len(r.ChatID) + len(r.Trace))
 }
 
 // lane has the pending deliveries of one lane: in due those that can be

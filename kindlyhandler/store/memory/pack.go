@@ -34,7 +34,8 @@ func pack(b []byte, d *delivery.Delivery) []byte {
 	}
 	b = appendText(b, d.Ticket.ID)
 	b = appendText(b, d.Ticket.URL)
-	return appendText(b, d.Answer)
+	b = appendText(b, d.Answer)
+	return appendText(b, d.Trace)
 }
 
 // unpack returns a delivery that shares nothing with its bytes.
@@ -66,6 +67,7 @@ func unpack(packed []byte) *delivery.Delivery {
 	d.Ticket.ID = string(r.text())
 	d.Ticket.URL = string(r.text())
 	d.Answer = r.bytes()
+	d.Trace = string(r.text())
 	return d
 }
 
