@@ -124,7 +124,7 @@ func (m *machine) put(t *rapid.T) {
 			Claimed: rapid.Bool().Draw(t, "claimed"),
 		})
 	}
-	if !m.done(m.store.Put(t.Context(), webhook)) {
+	if !m.done(m.putSoon(t, webhook)) {
 		for _, d := range webhook {
 			_, err := m.store.Get(t.Context(), d.ID)
 			require.ErrorIs(t, err, delivery.ErrNotFound)
@@ -133,6 +133,17 @@ func (m *machine) put(t *rapid.T) {
 	}
 	for _, d := range webhook {
 		m.all = append(m.all, &known{Delivery: *d})
+	}
+}
+
+// putSoon puts a webhook. After a full disk the store needs a second to find out
+// that there is room again.
+func (m *machine) putSoon(t *rapid.T, webhook []*delivery.Delivery) error {
+	for until := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := m.store.Put(t.Context(), webhook)
+		if err == nil || m.fails || time.Now().After(until) {
+			return err
+		}
 	}
 }
 

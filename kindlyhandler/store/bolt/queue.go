@@ -20,6 +20,8 @@ type operation struct {
 	// entries are what a Put stores: it alone does not wait for the committer
 	// when ctx ends.
 	entries []*entry
+	// chat, of a completion, is the one whose order it leaves, 0 for none.
+	chat uint64
 
 	ctx   context.Context
 	done  chan struct{} // closed when err is set; nil if nobody waits
@@ -27,9 +29,14 @@ type operation struct {
 	state operationState // guarded by the store's mutex
 }
 
-// mayRead tells whether the operation may be about other deliveries than those
-// that it brings.
-func (o *operation) mayRead() bool { return o.entries == nil }
+// follows tells whether an operation is not to be in the file before the
+// completions: it may be about one of them, or what comes next in its chat.
+// After a crash in between, two of a chat would be pending, in no order.
+func (o *operation) follows(completions []*operation) bool {
+	return o.entries == nil || slices.ContainsFunc(o.entries, func(e *entry) bool {
+		return e.chat != 0 && slices.ContainsFunc(completions, func(c *operation) bool { return c.chat == e.chat })
+	})
+}
 
 type operationState uint8
 
@@ -111,7 +118,7 @@ func (q *queue) back(lazy ...*operation) {
 
 // take returns what the next transaction is to do, with so many completions at
 // the most. They wait for others unless their time has come, or an operation
-// may have to find them in the file.
+// follows them.
 func (q *queue) take(most int, hurry bool) (lazy, urgent []*operation) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,7 +126,8 @@ func (q *queue) take(most int, hurry bool) (lazy, urgent []*operation) {
 	urgent = slices.Clone(q.urgent[:n])
 	q.urgent = slices.Delete(q.urgent, 0, n) // and keeps none of their bodies
 	n = 0
-	if hurry || time.Since(q.since) >= maxLinger || slices.ContainsFunc(urgent, (*operation).mayRead) {
+	if hurry || time.Since(q.since) >= maxLinger ||
+		slices.ContainsFunc(urgent, func(o *operation) bool { return o.follows(q.lazy) }) {
 		n = min(len(q.lazy), most)
 	}
 	lazy = slices.Clone(q.lazy[:n])

@@ -9,7 +9,10 @@ import (
 )
 
 func TestQueue_take(t *testing.T) {
-	put := func() *operation { return &operation{done: make(chan struct{}), entries: []*entry{}} }
+	putIn := func(chat uint64) *operation {
+		return &operation{done: make(chan struct{}), entries: []*entry{{}, {record: record{chat: chat}}}}
+	}
+	put := func() *operation { return putIn(0) }
 	find := func() *operation { return &operation{done: make(chan struct{})} }
 	for name, c := range map[string]struct {
 		comes   []*operation
@@ -22,6 +25,8 @@ func TestQueue_take(t *testing.T) {
 		"not for long":                     {comes: []*operation{put()}, passes: maxLinger, expects: 2},
 		"also if nothing else comes":       {passes: maxLinger, expects: 2},
 		"what may read has to find it":     {comes: []*operation{put(), find()}, expects: 2},
+		"another chat can be before it":    {comes: []*operation{put(), putIn(2)}},
+		"its chat's next one cannot":       {comes: []*operation{put(), putIn(1)}, expects: 2},
 		"it is wanted at once":             {comes: []*operation{put()}, hurry: true, expects: 2},
 		"nothing else comes before an end": {closed: true, passes: maxLinger, expects: 2},
 	} {
@@ -30,7 +35,7 @@ func TestQueue_take(t *testing.T) {
 				var q queue
 				q.init()
 				q.put(&operation{})
-				q.put(&operation{})
+				q.put(&operation{chat: 1})
 				for _, o := range c.comes {
 					q.put(o)
 				}

@@ -55,6 +55,7 @@ func (s *Store) complete(e *entry, d *delivery.Delivery) (done bool, err error) 
 		return false, nil
 	}
 	o := &operation{
+		chat: c.chat,
 		do: func(w *writer) error {
 			s.mu.Lock()
 			gone := x.claims[e.id].state == dropped
