@@ -47,7 +47,7 @@ func CheckTranscripts(ctx context.Context, o TranscriptOptions, p *doctor.Prober
 	f := doctor.Finding{Check: "api_key"}
 	a, err := newTranscriptAPI(o, userAgent())
 	if err != nil {
-		f.Status, f.Message, f.Fix = doctor.Problem, err.Error(), "see the message"
+		f.Status, f.Message = doctor.Problem, err.Error()
 		return f
 	}
 	defer a.close()
@@ -114,7 +114,7 @@ func (a *transcriptAPI) probe(ctx context.Context, p *doctor.Prober, configured 
 func CheckUpstream(ctx context.Context, o UpstreamOptions, lookup Lookup, p *doctor.Prober) []doctor.Finding {
 	h := new(Handler)
 	if err := h.addUpstream(o, lookup); err != nil {
-		return []doctor.Finding{{Check: "upstream", Status: doctor.Problem, Message: err.Error(), Fix: "see the message"}}
+		return []doctor.Finding{{Check: "upstream", Status: doctor.Problem, Message: err.Error()}}
 	}
 	t := h.targets[0]
 	defer t.upstream.Close()

@@ -63,18 +63,23 @@ func reach(ctx context.Context, t *http.Transport, r *http.Request, proxy *url.U
 	defer cancel()
 	var reached, silent atomic.Bool
 	t.DisableKeepAlives = true
+	// Whatever the server chooses, nothing of HTTP is spoken.
+	t.Protocols, t.TLSNextProto = nil, make(map[string]func(string, *tls.Conn) http.RoundTripper)
+	arrive := func() {
+		silent.Store(true)
+		reached.Store(true)
+	}
 	if t.DialTLSContext != nil {
-		t.DialTLSContext = dialer(t.DialTLSContext, func(net.Conn) { silent.Store(true); reached.Store(true) }, &silent)
+		t.DialTLSContext = silencing(t.DialTLSContext, &silent, arrive)
 	}
 	if t.DialContext == nil {
 		t.DialContext = new(net.Dialer).DialContext
 	}
-	t.DialContext = dialer(t.DialContext, func(net.Conn) {
-		if r.URL.Scheme == "http" {
-			silent.Store(true)
-			reached.Store(true)
-		}
-	}, &silent)
+	connected := func() {}
+	if r.URL.Scheme == "http" {
+		connected = arrive
+	}
+	t.DialContext = silencing(t.DialContext, &silent, connected)
 	// With a proxy that speaks TLS, the second handshake is the upstream's.
 	var handshakes atomic.Int32
 	wanted := int32(1)
@@ -84,8 +89,7 @@ func reach(ctx context.Context, t *http.Transport, r *http.Request, proxy *url.U
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
 			if err == nil && handshakes.Add(1) == wanted {
-				silent.Store(true)
-				reached.Store(true)
+				arrive()
 			}
 		},
 	})
@@ -103,14 +107,17 @@ func reach(ctx context.Context, t *http.Transport, r *http.Request, proxy *url.U
 	return outbound.Describe(err)
 }
 
-// dialer makes connections that can be silenced.
-func dialer(dial func(ctx context.Context, network, address string) (net.Conn, error), connected func(net.Conn), silent *atomic.Bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+type dial = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// silencing returns a dial function whose connections can be silenced. It says
+// when there is one, before anything can be sent.
+func silencing(inner dial, silent *atomic.Bool, connected func()) dial {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
+		conn, err := inner(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		connected(conn)
+		connected()
 		return &silenced{conn, silent}, nil
 	}
 }
