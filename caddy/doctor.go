@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -44,8 +46,9 @@ func (w *webhookDiagnosis) title() string {
 
 // examination is a configuration that is being checked.
 type examination struct {
-	config []byte
-	prober doctor.Prober
+	config  []byte
+	scratch string // a directory for what Caddy may make
+	prober  doctor.Prober
 	// modules loads transports and engines; it is nil if that cannot be done.
 	modules *caddy.Context
 	checks  []func(ctx context.Context) []doctor.Finding
@@ -62,7 +65,12 @@ func examine(ctx context.Context, config []byte) (*diagnosis, error) {
 	if len(webhooks) == 0 {
 		return nil, errors.New("the configuration has no kindly_webhook: there is nothing to check")
 	}
-	e := &examination{config: config}
+	scratch, err := os.MkdirTemp("", "kindly-doctor-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	e := &examination{config: config, scratch: scratch}
 	defer e.prober.Close()
 	d := new(diagnosis)
 	d.Server = append(d.Server, e.validate())
@@ -125,8 +133,9 @@ func deadline(ctx context.Context) time.Time {
 	return time.Now().Add(doctorTimeout)
 }
 
-// decode returns the configuration, with logs that go nowhere: those that are
-// configured may be files, which would be made here, by another user.
+// decode returns the configuration, but without what would make files, perhaps of
+// another user than the server's: logs go nowhere, and authorities that Caddy
+// would have to make come into a directory that goes with the examination.
 func (e *examination) decode() (*caddy.Config, error) {
 	var config *caddy.Config
 	if err := caddy.StrictUnmarshalJSON(e.config, &config); err != nil {
@@ -138,7 +147,31 @@ func (e *examination) decode() (*caddy.Config, error) {
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
 		caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(`{"output": "discard"}`)}},
 	}}
+	if lacksAuthority(config) {
+		config.StorageRaw, _ = json.Marshal(map[string]string{"module": "file_system", "root": e.scratch})
+	}
 	return config, nil
+}
+
+// lacksAuthority tells whether there is an authority of Caddy's own that the
+// configuration may need and that is not in its files yet. Other storage than
+// files is left as it is.
+func lacksAuthority(config *caddy.Config) bool {
+	storage := struct{ Module, Root string }{"file_system", caddy.AppDataDir()}
+	_ = json.Unmarshal(config.StorageRaw, &storage) // what is wrong with it, Caddy says
+	if storage.Module != "file_system" {
+		return false
+	}
+	var pki struct {
+		Authorities map[string]any `json:"certificate_authorities"`
+	}
+	_ = json.Unmarshal(config.AppsRaw["pki"], &pki)
+	for _, id := range append(slices.Collect(maps.Keys(pki.Authorities)), "local") {
+		if _, err := os.Stat(filepath.Join(storage.Root, "pki", "authorities", id, "root.crt")); err != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // validate does what `caddy validate` does.

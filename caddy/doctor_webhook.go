@@ -42,7 +42,7 @@ func (e *examination) addWebhook(w *webhook, to *[]doctor.Finding) {
 
 // wrong is a finding whose error says what to write instead.
 func wrong(check string, err error) doctor.Finding {
-	return doctor.Finding{Check: check, Status: doctor.Problem, Message: err.Error()}
+	return doctor.Finding{Check: check, Status: doctor.Problem, Message: strings.TrimPrefix(err.Error(), check+": ")}
 }
 
 // unchecked is a finding about what lacks a placeholder's value, if it does: that
@@ -55,7 +55,7 @@ func unchecked(check string, of any) (f doctor.Finding, lacks bool) {
 	return doctor.Finding{
 		Check:   check,
 		Status:  doctor.Unknown,
-		Message: "it is not checked: " + strings.Join(slices.Sorted(maps.Keys(missing)), " and ") + " without a value",
+		Message: "it is not checked without a value of " + strings.Join(slices.Sorted(maps.Keys(missing)), " and "),
 	}, true
 }
 

@@ -1,6 +1,7 @@
 package kindlyhandler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -113,12 +114,13 @@ func (a *transcriptAPI) probe(ctx context.Context, p *doctor.Prober, configured 
 // sending one.
 func CheckUpstream(ctx context.Context, o UpstreamOptions, lookup Lookup, p *doctor.Prober) []doctor.Finding {
 	h := new(Handler)
+	check := "upstream " + cmp.Or(o.Name, o.Preset, DefaultName)
 	if err := h.addUpstream(o, lookup); err != nil {
-		return []doctor.Finding{{Check: "upstream", Status: doctor.Problem, Message: err.Error()}}
+		return []doctor.Finding{{Check: check, Status: doctor.Problem, Message: err.Error()}}
 	}
 	t := h.targets[0]
 	defer t.upstream.Close()
-	return t.upstream.Check(ctx, p, "upstream "+t.lane.Upstream, t.constantHeaders())
+	return t.upstream.Check(ctx, p, check, t.constantHeaders())
 }
 
 // constantHeaders returns the operator's header fields that are not about a
