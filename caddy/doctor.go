@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -49,8 +50,10 @@ type examination struct {
 	config  []byte
 	scratch string // a directory for what Caddy may make
 	prober  doctor.Prober
-	// modules loads transports and engines; it is nil if that cannot be done.
+	// modules loads transports and engines, one at a time; it is nil if that cannot
+	// be done.
 	modules *caddy.Context
+	loading sync.Mutex
 	checks  []func(ctx context.Context) []doctor.Finding
 	into    []*[]doctor.Finding
 }
@@ -91,10 +94,10 @@ func examine(ctx context.Context, config []byte) (*diagnosis, error) {
 		all = append(all, w.Findings...)
 	}
 	for _, f := range all {
-		switch f.Status {
-		case doctor.Problem:
+		if f.Status == doctor.Problem {
 			d.Problems++
-		case doctor.Warning:
+		}
+		if f.Status == doctor.Warning {
 			d.Warnings++
 		}
 	}
@@ -239,7 +242,10 @@ func (e *examination) checkStore(webhooks []*webhook) func(context.Context) []do
 				return []doctor.Finding{{Check: "store", Status: doctor.Problem, Message: err.Error()}}
 			}
 		}
-		if err := app.loadEngine(*e.modules); err != nil {
+		e.loading.Lock()
+		err := app.loadEngine(*e.modules)
+		e.loading.Unlock()
+		if err != nil {
 			return []doctor.Finding{{Check: "store", Status: doctor.Problem, Message: err.Error()}}
 		}
 		examiner, ok := app.engine.(Examiner)

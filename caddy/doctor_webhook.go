@@ -81,7 +81,9 @@ func (e *examination) checkTranscripts(ctx context.Context, h *Handler) []doctor
 	if t := h.Transcript; t != nil && t.TransportRaw != nil && e.modules == nil {
 		return []doctor.Finding{noTransport("api_key")}
 	}
+	e.loading.Lock()
 	options, err := h.transcriptOptions(e.context())
+	e.loading.Unlock()
 	switch {
 	case err != nil:
 		return []doctor.Finding{wrong("api_key", err)}
@@ -137,7 +139,9 @@ func (e *examination) checkUpstream(ctx context.Context, u *Upstream) []doctor.F
 	if u.TransportRaw != nil && e.modules == nil {
 		return []doctor.Finding{noTransport(name)}
 	}
+	e.loading.Lock()
 	options, err := u.options(e.context())
+	e.loading.Unlock()
 	if err != nil {
 		return []doctor.Finding{wrong(name, err)}
 	}
@@ -151,7 +155,7 @@ var mereTexts = []string{"reply", "reply_pending", "reply_failed", "new_context"
 // that have them.
 func checkPlaceholders(raw map[string]any) []doctor.Finding {
 	missing := missingPlaceholders(raw)
-	var findings []doctor.Finding
+	findings := make([]doctor.Finding, 0, len(missing))
 	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		f := doctor.Finding{
 			Check:   "placeholder",

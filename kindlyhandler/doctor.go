@@ -76,7 +76,8 @@ func CheckTranscripts(ctx context.Context, o TranscriptOptions, p *doctor.Prober
 		f.Message += ": that may be over soon, and what it thinks of the key cannot be known now"
 		return f
 	}
-	control, err := a.probe(ctx, p, o.Transport, bearer(wrongKey))
+	scheme, _, _ := strings.Cut(a.authorization[0], " ")
+	control, err := a.probe(ctx, p, o.Transport, scheme+" "+wrongKey)
 	switch {
 	case err != nil:
 		f.Status, f.Fix = doctor.Warning, "check again in a while"

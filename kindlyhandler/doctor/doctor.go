@@ -6,7 +6,7 @@ package doctor
 
 import "time"
 
-// Timeout is how long a check may take.
+// Timeout is how long a request or a connection may take.
 const Timeout = 10 * time.Second
 
 // Status is what a check has come to.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -128,10 +129,11 @@ func (opaque) RoundTrip(*http.Request) (*http.Response, error) { panic("it is no
 // the proxy can be tried.
 func TestReach_proxy(t *testing.T) {
 	a := newAuthority(t)
+	certificate := a.issue("desk.example", time.Now().Add(-day), 90*day)
 	asked := new(atomic.Int64)
-	desk := serve(t, a.issue("desk.example", time.Now().Add(-day), 90*day), func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	desk := serve(t, certificate, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	tunnels := new(atomic.Int64)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	tunnel := func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
 			asked.Add(1)
 			return
@@ -149,20 +151,43 @@ func TestReach_proxy(t *testing.T) {
 		go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
 		_, _ = io.Copy(from, to)
 		_ = from.Close()
-	}))
-	t.Cleanup(proxy.Close)
-	transport := trusting(t, a, "")
-	transport.Proxy = http.ProxyURL(parse(t, proxy.URL))
+	}
+	for _, secure := range []bool{false, true} {
+		proxy := httptest.NewUnstartedServer(http.HandlerFunc(tunnel))
+		if secure {
+			proxy.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+			proxy.StartTLS()
+		} else {
+			proxy.Start()
+		}
+		transport := trusting(t, a, "desk.example")
+		transport.Proxy = http.ProxyURL(parse(t, proxy.URL))
+		tunnels.Store(0)
+		var p Prober
+
+		proxyOnly, err := p.Reach(t.Context(), transport, parse(t, "https://desk.example/path"))
+		require.NoError(t, err)
+		assert.False(t, proxyOnly)
+		assert.Equal(t, int64(1), tunnels.Load())
+
+		proxyOnly, err = p.Reach(t.Context(), transport, parse(t, "http://desk.example/path"))
+		require.NoError(t, err)
+		assert.True(t, proxyOnly)
+		proxy.Close()
+	}
+	desk.Close()
+	assert.Zero(t, asked.Load())
+}
+
+// A transport can make its TLS connections itself.
+func TestReach_dialTLS(t *testing.T) {
+	a := newAuthority(t)
+	asked := new(atomic.Int64)
+	desk := serve(t, a.issue("desk.example", time.Now().Add(-day), 90*day), func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	transport := &http.Transport{DialTLSContext: (&tls.Dialer{Config: &tls.Config{RootCAs: a.pool, ServerName: "desk.example"}}).DialContext}
 	var p Prober
-
-	proxyOnly, err := p.Reach(t.Context(), transport, parse(t, "https://desk.example/path"))
+	_, err := p.Reach(t.Context(), transport, parse(t, desk.URL))
 	require.NoError(t, err)
-	assert.False(t, proxyOnly)
-	assert.Equal(t, int64(1), tunnels.Load())
-
-	proxyOnly, err = p.Reach(t.Context(), transport, parse(t, "http://desk.example/path"))
-	require.NoError(t, err)
-	assert.True(t, proxyOnly)
-	proxy.Close()
+	desk.Close()
 	assert.Zero(t, asked.Load())
 }
