@@ -1,11 +1,14 @@
 package kindly
 
 import (
+	"context"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -134,6 +137,26 @@ func TestTransportReaches(t *testing.T) {
 	u.Host = "desk.invalid"
 	_, err = again.Reach(t.Context(), transport, u)
 	require.EqualError(t, err, "host name cannot be resolved")
+}
+
+// A check that does not end is not waited for.
+func TestExaminationEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), doctorTimeout)
+		defer cancel()
+		e := new(examination)
+		var found []doctor.Finding
+		hanging := make(chan struct{})
+		e.add(&found,
+			func(context.Context) []doctor.Finding { <-hanging; return nil },
+			func(ctx context.Context) []doctor.Finding { <-ctx.Done(); return []doctor.Finding{{Check: "obedient"}} },
+			func(context.Context) []doctor.Finding { return []doctor.Finding{{Check: "quick"}} })
+		started := time.Now()
+		e.run(ctx)
+		assert.Equal(t, doctorTimeout+time.Second, time.Since(started))
+		assert.Equal(t, []doctor.Finding{{Check: "check", Status: doctor.Unknown, Message: "it took too long"}, {Check: "obedient"}, {Check: "quick"}}, found)
+		close(hanging)
+	})
 }
 
 func TestLoadEnvFile(t *testing.T) {

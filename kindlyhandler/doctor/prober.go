@@ -17,7 +17,7 @@ import (
 )
 
 // maxAnswer is how much of an answer is read, in bytes.
-const maxAnswer = 64 << 10
+const maxAnswer = 1 << 20
 
 // Prober makes the requests of a check-up: each of them once, however many
 // checks need its answer. The zero value is ready for use.
@@ -45,7 +45,7 @@ type exchange struct {
 type Answer struct {
 	Status int
 	Header http.Header
-	// Body is at most the first 64 KiB.
+	// Body is at most the first 1 MiB.
 	Body []byte
 }
 

@@ -31,7 +31,7 @@ func TestGet(t *testing.T) {
 			return
 		}
 		w.Header().Set("X-Token", r.Header.Get("Authorization"))
-		_, _ = w.Write([]byte(strings.Repeat("x", 100<<10)))
+		_, _ = w.Write([]byte(strings.Repeat("x", 2<<20)))
 	}))
 	t.Cleanup(server.Close)
 	var p Prober
@@ -44,7 +44,7 @@ func TestGet(t *testing.T) {
 			assert.NoError(t, err)
 			assert.Equal(t, http.StatusOK, answer.Status)
 			assert.Equal(t, "one", answer.Header.Get("X-Token"))
-			assert.Len(t, answer.Body, 64<<10)
+			assert.Equal(t, 1<<20, len(answer.Body))
 		})
 	}
 	checks.Wait()
