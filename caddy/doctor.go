@@ -119,13 +119,25 @@ func (e *examination) run(ctx context.Context) {
 		found[i] = make(chan []doctor.Finding, 1)
 		go func() { found[i] <- check(ctx) }()
 	}
+	late, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline(ctx).Add(time.Second))
+	defer cancel() // a second for checks to end that end with the context
 	for i := range e.checks {
-		select {
-		case findings := <-found[i]:
-			*e.into[i] = append(*e.into[i], findings...)
-		case <-time.After(time.Until(deadline(ctx)) + time.Second): // checks that end with the context
-			*e.into[i] = append(*e.into[i], doctor.Finding{Check: "check", Status: doctor.Unknown, Message: "it took too long"})
-		}
+		*e.into[i] = append(*e.into[i], await(late, found[i])...)
+	}
+}
+
+// await returns what a check has found, if it is there in time.
+func await(ctx context.Context, found <-chan []doctor.Finding) []doctor.Finding {
+	select {
+	case findings := <-found:
+		return findings
+	case <-ctx.Done():
+	}
+	select {
+	case findings := <-found: // both are true
+		return findings
+	default:
+		return []doctor.Finding{{Check: "check", Status: doctor.Unknown, Message: "it took too long"}}
 	}
 }
 
