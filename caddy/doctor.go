@@ -54,8 +54,14 @@ type examination struct {
 	// be done.
 	modules *caddy.Context
 	loading sync.Mutex
-	checks  []func(ctx context.Context) []doctor.Finding
-	into    []*[]doctor.Finding
+	checks  []pendingCheck
+}
+
+// pendingCheck is a check, and where its findings go.
+type pendingCheck struct {
+	name string
+	run  func(ctx context.Context) []doctor.Finding
+	to   *[]doctor.Finding
 }
 
 // examine checks a configuration, given as JSON. It fails only if there is
@@ -83,7 +89,7 @@ func examine(ctx context.Context, config []byte) (*diagnosis, error) {
 		e.addWebhook(w, &results[i])
 	}
 	var store []doctor.Finding
-	e.add(&store, e.checkStore(webhooks))
+	e.add(&store, "store", e.checkStore(webhooks))
 	e.run(ctx)
 	for i, w := range webhooks {
 		d.Webhooks = append(d.Webhooks, &webhookDiagnosis{w.name, w.hosts(), results[i]})
@@ -104,10 +110,11 @@ func examine(ctx context.Context, config []byte) (*diagnosis, error) {
 	return d, nil
 }
 
-// add adds checks, whose findings follow those that were added before.
-func (e *examination) add(to *[]doctor.Finding, checks ...func(ctx context.Context) []doctor.Finding) {
+// add adds checks, whose findings follow those that were added before. The name
+// is for checks that do not end.
+func (e *examination) add(to *[]doctor.Finding, name string, checks ...func(ctx context.Context) []doctor.Finding) {
 	for _, check := range checks {
-		e.checks, e.into = append(e.checks, check), append(e.into, to)
+		e.checks = append(e.checks, pendingCheck{name, check, to})
 	}
 }
 
@@ -117,17 +124,17 @@ func (e *examination) run(ctx context.Context) {
 	found := make([]chan []doctor.Finding, len(e.checks))
 	for i, check := range e.checks {
 		found[i] = make(chan []doctor.Finding, 1)
-		go func() { found[i] <- check(ctx) }()
+		go func() { found[i] <- check.run(ctx) }()
 	}
 	late, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline(ctx).Add(time.Second))
 	defer cancel() // a second for checks to end that end with the context
-	for i := range e.checks {
-		*e.into[i] = append(*e.into[i], await(late, found[i])...)
+	for i, check := range e.checks {
+		*check.to = append(*check.to, await(late, check.name, found[i])...)
 	}
 }
 
 // await returns what a check has found, if it is there in time.
-func await(ctx context.Context, found <-chan []doctor.Finding) []doctor.Finding {
+func await(ctx context.Context, name string, found <-chan []doctor.Finding) []doctor.Finding {
 	select {
 	case findings := <-found:
 		return findings
@@ -137,7 +144,7 @@ func await(ctx context.Context, found <-chan []doctor.Finding) []doctor.Finding 
 	case findings := <-found: // both are true
 		return findings
 	default:
-		return []doctor.Finding{{Check: "check", Status: doctor.Unknown, Message: "it took too long"}}
+		return []doctor.Finding{{Check: name, Status: doctor.Unknown, Message: "it took too long"}}
 	}
 }
 

@@ -147,14 +147,14 @@ func TestExaminationEnds(t *testing.T) {
 		e := new(examination)
 		var found []doctor.Finding
 		hanging := make(chan struct{})
-		e.add(&found,
+		e.add(&found, "store",
 			func(context.Context) []doctor.Finding { <-hanging; return nil },
 			func(ctx context.Context) []doctor.Finding { <-ctx.Done(); return []doctor.Finding{{Check: "obedient"}} },
 			func(context.Context) []doctor.Finding { return []doctor.Finding{{Check: "quick"}} })
 		started := time.Now()
 		e.run(ctx)
 		assert.Equal(t, doctorTimeout+time.Second, time.Since(started))
-		assert.Equal(t, []doctor.Finding{{Check: "check", Status: doctor.Unknown, Message: "it took too long"}, {Check: "obedient"}, {Check: "quick"}}, found)
+		assert.Equal(t, []doctor.Finding{{Check: "store", Status: doctor.Unknown, Message: "it took too long"}, {Check: "obedient"}, {Check: "quick"}}, found)
 		close(hanging)
 	})
 }

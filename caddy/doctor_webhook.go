@@ -27,17 +27,17 @@ func (e *examination) addWebhook(w *webhook, to *[]doctor.Finding) {
 	}
 	h := w.handler
 	*to = append(*to, checkPlaceholders(w.raw)...)
-	e.add(to, func(context.Context) []doctor.Finding { return checkSecrets(h) })
-	e.add(to, func(ctx context.Context) []doctor.Finding { return e.checkTranscripts(ctx, h) })
+	e.add(to, "secret", func(context.Context) []doctor.Finding { return checkSecrets(h) })
+	e.add(to, "api_key", func(ctx context.Context) []doctor.Finding { return e.checkTranscripts(ctx, h) })
 	if h.ChatAuth != nil {
-		e.add(to, func(context.Context) []doctor.Finding { return checkChatAuth(h.ChatAuth) })
+		e.add(to, "chat_auth", func(context.Context) []doctor.Finding { return checkChatAuth(h.ChatAuth) })
 	}
 	for _, u := range h.Upstreams {
 		if u != nil { // else the configuration is not valid
-			e.add(to, func(ctx context.Context) []doctor.Finding { return e.checkUpstream(ctx, u) })
+			e.add(to, upstreamCheck(u), func(ctx context.Context) []doctor.Finding { return e.checkUpstream(ctx, u) })
 		}
 	}
-	e.add(to, w.checkCertificates()...)
+	e.add(to, "certificate", w.checkCertificates()...)
 }
 
 // wrong is a finding whose error says what to write instead.
@@ -131,8 +131,12 @@ func checkChatAuth(a *ChatAuth) []doctor.Finding {
 	return findings
 }
 
+func upstreamCheck(u *Upstream) string {
+	return "upstream " + cmp.Or(u.Name, u.Preset, kindlyhandler.DefaultName)
+}
+
 func (e *examination) checkUpstream(ctx context.Context, u *Upstream) []doctor.Finding {
-	name := "upstream " + cmp.Or(u.Name, u.Preset, kindlyhandler.DefaultName)
+	name := upstreamCheck(u)
 	if f, lacks := unchecked(name, u); lacks {
 		return []doctor.Finding{f}
 	}
