@@ -26,7 +26,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "kindly",
-		Usage: "demo|send|sign|render|presets|status|deliveries|page",
+		Usage: "demo|send|sign|render|presets|doctor|status|deliveries|page",
 		Short: "Shows, sends and signs webhooks of Kindly's chatbots, and manages their deliveries",
 		Long: `
 Commands around the kindly_webhook directive:
@@ -36,13 +36,14 @@ Commands around the kindly_webhook directive:
   caddy kindly sign        prints the headers that sign a webhook
   caddy kindly render      prints the request that a ticket would become, and sends nothing
   caddy kindly presets     lists the ticket systems that an upstream can name
+  caddy kindly doctor      checks a configuration against the world
   caddy kindly status      shows upstreams, and how many deliveries there are
   caddy kindly deliveries  lists, shows, retries and drops deliveries
   caddy kindly page        shows all that in a browser on this machine`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Args = cobra.NoArgs
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-			cmd.AddCommand(demoCommand(), sendCommand(), signCommand(), renderCommand(), presetsCommand(), statusCommand(), deliveriesCommand(), pageCommand())
+			cmd.AddCommand(demoCommand(), sendCommand(), signCommand(), renderCommand(), presetsCommand(), doctorCommand(), statusCommand(), deliveriesCommand(), pageCommand())
 		},
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/doctor"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
 )
 
@@ -123,6 +124,15 @@ func (*BoltStore) Open(location string, o StoreOptions) (Store, error) {
 	return boltStore{store}, nil
 }
 
+// Examine implements [Examiner].
+func (b *BoltStore) Examine() doctor.Finding {
+	path, err := b.Locate()
+	if err != nil {
+		return doctor.Finding{Check: "store", Status: doctor.Problem, Message: err.Error(), Fix: "let the user that the server runs as write there, or write another path (`store bolt <path>`)"}
+	}
+	return bolt.Examine(path)
+}
+
 // Durable implements [Engine].
 func (*BoltStore) Durable() bool { return true }
 
@@ -135,5 +145,6 @@ func (s boltStore) SetLimits(l Limits) { s.Store.SetLimits(bolt.Limits(l)) }
 var (
 	_ caddy.Provisioner     = (*BoltStore)(nil)
 	_ Engine                = (*BoltStore)(nil)
+	_ Examiner              = (*BoltStore)(nil)
 	_ caddyfile.Unmarshaler = (*BoltStore)(nil)
 )

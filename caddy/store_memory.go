@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/doctor"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/memory"
 )
 
@@ -43,6 +44,16 @@ func (*MemoryStore) Open(_ string, o StoreOptions) (Store, error) {
 	return store, nil
 }
 
+// Examine implements [Examiner].
+func (*MemoryStore) Examine() doctor.Finding {
+	return doctor.Finding{
+		Check:   "store",
+		Status:  doctor.Warning,
+		Message: "it is in memory: what is pending when the server stops is lost",
+		Fix:     "leave out `store memory`, or write `store bolt <path>`",
+	}
+}
+
 // Durable implements [Engine].
 func (*MemoryStore) Durable() bool { return false }
 
@@ -54,5 +65,6 @@ func (s memoryStore) SetLimits(l Limits) { s.Store.SetLimits(memory.Limits(l)) }
 // Interface guards
 var (
 	_ Engine                = (*MemoryStore)(nil)
+	_ Examiner              = (*MemoryStore)(nil)
 	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
 )

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -47,13 +49,61 @@ func loadTransport(ctx caddy.Context, owner any, raw json.RawMessage) (http.Roun
 type outsideProxy struct{ transport http.RoundTripper }
 
 func (o outsideProxy) RoundTrip(r *http.Request) (*http.Response, error) {
-	var failed atomic.Pointer[error]
-	ctx := context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
+	ctx, failed := outside(r.Context())
+	resp, err := o.transport.RoundTrip(r.WithContext(ctx))
+	return resp, failed.cause(err)
+}
+
+// HTTPTransport returns what makes the connections, to try one without sending
+// anything; nil if that is not possible.
+func (o outsideProxy) HTTPTransport() *http.Transport {
+	transport, ok := o.transport.(*reverseproxy.HTTPTransport)
+	if !ok || transport.Transport == nil || slices.Equal(transport.Versions, []string{"3"}) {
+		return nil
+	}
+	own := transport.Transport.Clone()
+	own.DialContext = dialOutside(own.DialContext)
+	own.DialTLSContext = dialOutside(own.DialTLSContext)
+	return own
+}
+
+type dial = func(ctx context.Context, network, address string) (net.Conn, error)
+
+func dialOutside(inner dial) dial {
+	if inner == nil {
+		return nil
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, failed := outside(ctx)
+		conn, err := inner(ctx, network, address)
+		return conn, failed.cause(err)
+	}
+}
+
+// failure is why a connection failed.
+type failure struct{ atomic.Pointer[error] }
+
+// cause returns an error, but in place of one of reverse_proxy, which hides what
+// it is about, that.
+func (f *failure) cause(err error) error {
+	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
+		if cause := f.Load(); cause != nil {
+			return *cause
+		}
+	}
+	return err
+}
+
+// outside returns a context for a transport of reverse_proxy that is used
+// without one.
+func outside(ctx context.Context) (context.Context, *failure) {
+	failed := new(failure)
+	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
 	// Not what a reverse_proxy has left on the way of the webhook: another host
 	// to connect to, say.
 	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
 	ctx = context.WithValue(ctx, dialInfo, nil)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		DNSDone: func(info httptrace.DNSDoneInfo) {
 			if info.Err != nil {
 				failed.Store(&info.Err)
@@ -64,12 +114,5 @@ func (o outsideProxy) RoundTrip(r *http.Request) (*http.Response, error) {
 				failed.Store(&err)
 			}
 		},
-	})
-	resp, err := o.transport.RoundTrip(r.WithContext(ctx))
-	if _, ok := errors.AsType[reverseproxy.DialError](err); ok { // hides what it is about
-		if cause := failed.Load(); cause != nil {
-			err = *cause
-		}
-	}
-	return resp, err
+	}), failed
 }

@@ -132,6 +132,11 @@ func (t *template) lacksTicket(f *facts) bool {
 	})
 }
 
+// isAboutChat tells whether the text has a placeholder of ours.
+func (t *template) isAboutChat() bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool { return strings.HasPrefix(p.name, placeholderPrefix) })
+}
+
 // expand returns the text with the values of its placeholders, escaped.
 func (t *template) expand(f *facts, escape func(string) string) string {
 	if len(t.parts) == 1 {

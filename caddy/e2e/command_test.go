@@ -33,7 +33,7 @@ func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"help", "kindly"}, {"kindly"}, {"kindly", "--help"}} {
 		status, printed := call(t, nil, nil, "kindly-caddy", args...)
 		require.Zero(t, status, printed)
-		for _, command := range []string{"caddy kindly demo", "caddy kindly send", "caddy kindly sign", "caddy kindly status", "caddy kindly deliveries", "caddy kindly page"} {
+		for _, command := range []string{"caddy kindly demo", "caddy kindly send", "caddy kindly sign", "caddy kindly doctor", "caddy kindly status", "caddy kindly deliveries", "caddy kindly page"} {
 			require.Contains(t, printed, command)
 		}
 	}

@@ -95,11 +95,26 @@ func (d *supportDesk) created(webhook []byte) (id, page string) {
 func TestRequestTracker(t *testing.T) {
 	t.Parallel()
 	d := newSupportDesk(t)
+	d.isKnownToDoctor()
 	b := newBrowser(t)
 	b.logInto(d.requestTracker)
 	d.showsTicket(b)
 	d.executesNothing(b)
 	d.showsLongChat(b)
+}
+
+// isKnownToDoctor proves that the preset's check tells good credentials from
+// others.
+func (d *supportDesk) isKnownToDoctor() {
+	d.t.Helper()
+	for token, want := range map[string]string{
+		d.token:    `ok +upstream request_tracker +it takes the credentials \(GET /REST/2\.0/rt\)`,
+		wrongToken: `problem +upstream request_tracker +the upstream answered 401 Unauthorized to GET /REST/2\.0/rt: it refuses the credentials`,
+	} {
+		config := file(d.t, "Caddyfile", d.caddy.caddyfile("", site("http://localhost", d.directive("/kindly", token))))
+		_, printed := doctorSays(d.t, d.caddy.env(), "--config", config)
+		require.Regexp(d.t, want, printed)
+	}
 }
 
 // logInto logs in as root, who sees everything.

@@ -39,7 +39,7 @@ type Mapping struct {
 type mapping struct {
 	body, success, ticketID, ticketURL *jq.Expression
 
-	throttled, transient *jq.Expression // of the preset
+	throttled, transient, check *jq.Expression // of the preset
 
 	statuses  []statusClass
 	variables []any
@@ -61,6 +61,10 @@ func newMapping(m Mapping, s *settings) (*mapping, error) {
 	if s.ownBody {
 		texts = presetLibrary
 	}
+	var check string
+	if s.preset.Check != nil {
+		check = s.preset.Check.Success
+	}
 	for _, field := range []struct {
 		name, source, such string
 		to                 **jq.Expression
@@ -72,6 +76,7 @@ func newMapping(m Mapping, s *settings) (*mapping, error) {
 		{"ticket_url", m.TicketURL, ".body.ticket.url", &compiled.ticketURL, jq.Compile},
 		{"throttled", s.preset.Throttled, ".status == 403", &compiled.throttled, jq.Compile},
 		{"transient", s.preset.Transient, ".status == 400", &compiled.transient, jq.Compile},
+		{"check", check, ".status == 200", &compiled.check, jq.Compile},
 	} {
 		if field.source == "" {
 			continue

@@ -25,6 +25,7 @@ type settings struct {
 	names   []string       // of variables; the first is $base
 	values  []any
 	path    string
+	check   string      // the path of the preset's check
 	header  http.Header // what is demanded, and credentials
 	ownBody bool        // the body is the preset's
 }
@@ -83,6 +84,9 @@ func applyPreset(o *Options) (*settings, error) {
 	}
 	o.URL = cmp.Or(o.URL, p.URL)
 	s.path = replaceOptions(path, texts, url.PathEscape)
+	if p.Check != nil {
+		s.check = replaceOptions(p.Check.Path, texts, url.PathEscape)
+	}
 	s.ownBody = o.Mapping.Body == ""
 	o.Mapping.Body = cmp.Or(o.Mapping.Body, p.Body)
 	o.Mapping.Success = cmp.Or(o.Mapping.Success, p.Success)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -120,6 +121,12 @@ func TestPreset_isComplete(t *testing.T) {
 				used = used || strings.Contains(auth.Value, "{"+o.Name+"}")
 			}
 			assert.True(t, used, "%s: %s is not used", p.Name, o.Name)
+		}
+		if p.Check != nil {
+			assert.Regexp(t, `^/`, p.Check.Path, p.Name)
+			for _, option := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(p.Check.Path, -1) {
+				require.NotNil(t, p.Option(option[1]), option[1])
+			}
 		}
 		for _, auth := range p.Auth {
 			for _, name := range auth.Options {

@@ -69,6 +69,7 @@ type Options struct {
 // Upstream is one ticket system. It is safe for concurrent use.
 type Upstream struct {
 	url       *url.URL
+	check     *url.URL // of the preset's check, nil if there is none
 	method    string
 	timeout   time.Duration
 	userAgent []string
@@ -95,6 +96,13 @@ func New(o Options) (*Upstream, error) {
 		return nil, fmt.Errorf("url %w", err)
 	}
 	s.values[0] = base(u)
+	var check *url.URL
+	if s.check != "" {
+		if check, err = extend(u, s.check); err != nil {
+			return nil, err
+		}
+		check.User = nil
+	}
 	if s.path != "" {
 		if u, err = extend(u, strings.Replace(s.path, idMark, idEscaped, 1)); err != nil {
 			return nil, err
@@ -109,7 +117,7 @@ func New(o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, idInPath: idInPath, mapping: mapping, signer: signer, url: u, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, idInPath: idInPath, mapping: mapping, signer: signer, url: u, check: check, method: o.Method, timeout: o.Timeout, transport: o.Transport}
 	if o.UserAgent != "" {
 		up.userAgent = []string{o.UserAgent}
 	}

@@ -38,5 +38,9 @@ var dynamics365 = &Preset{
 	Success:   ".status == 201 or .status == 204 or .status == 412 or .status == 200 and .body.incidentid != null",
 	TicketID:  `.body.ticketnumber? // null`,
 	TicketURL: `.body.incidentid? // (.headers["odata-entityid"] // "" | split("(")[1] // "" | split(")")[0]) | if . then "\($base)/main.aspx?etn=incident&pagetype=entityrecord&id=\(.)" else null end`,
-	Repeat:    "the case's id, the delivery's",
+	Check: &Check{
+		Path:   "/api/data/v9.2/WhoAmI",
+		Source: "https://learn.microsoft.com/en-us/power-apps/developer/data-platform/webapi/quick-start-console-app-csharp",
+	},
+	Repeat: "the case's id, the delivery's",
 }

@@ -37,4 +37,8 @@ var freshdesk = &Preset{
 	Success:   "201",
 	TicketID:  ".body.id",
 	TicketURL: `"\($base)/a/tickets/\(.body.id)"`,
+	Check: &Check{
+		Path:   "/api/v2/agents/me",
+		Source: "https://developers.freshdesk.com/api/#me",
+	},
 }

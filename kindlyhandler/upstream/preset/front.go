@@ -34,5 +34,9 @@ var front = &Preset{
 	TicketID:  ".body.message_uid",
 	TicketURL: "null",
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: UnixSeconds}},
-	Repeat:    "external_id, the delivery's id",
+	Check: &Check{
+		Path:   "/inboxes/{inbox_id}",
+		Source: "https://dev.frontapp.com/reference/inboxes",
+	},
+	Repeat: "external_id, the delivery's id",
 }

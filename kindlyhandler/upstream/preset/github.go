@@ -35,4 +35,8 @@ var github = &Preset{
 	Throttled: `.status == 403 and (.body.message | ascii_downcase | contains("rate limit"))`,
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: UnixSeconds, WhenZero: "X-RateLimit-Remaining"}},
 	MinWait:   60,
+	Check: &Check{
+		Path:   "/repos/{owner}/{repo}",
+		Source: "https://docs.github.com/en/rest/repos/repos#get-a-repository",
+	},
 }

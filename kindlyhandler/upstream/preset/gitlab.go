@@ -27,4 +27,8 @@ var gitlab = &Preset{
 	TicketID:  ".body.iid",
 	TicketURL: ".body.web_url",
 	Wait:      []Wait{{Field: "RateLimit-Reset", Format: UnixSeconds}},
+	Check: &Check{
+		Path:   "/api/v4/projects/{project}",
+		Source: "https://docs.gitlab.com/api/projects/",
+	},
 }

@@ -39,4 +39,8 @@ var helpScout = &Preset{
 	TicketID:  `.headers["resource-id"]`,
 	TicketURL: `.headers["resource-id"] | if . then "https://secure.helpscout.net/conversation/\(.)" else null end`,
 	Wait:      []Wait{{Field: "X-RateLimit-Retry-After", Format: Seconds}},
+	Check: &Check{
+		Path:   "/v2/users/me",
+		Source: "https://developer.helpscout.com/mailbox-api/endpoints/users/me",
+	},
 }

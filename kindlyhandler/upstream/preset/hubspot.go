@@ -31,4 +31,8 @@ var hubspot = &Preset{
 	TicketID:  ".body.id",
 	TicketURL: `if $portal_id then "https://app.hubspot.com/contacts/\($portal_id)/ticket/\(.body.id)" else null end`,
 	MinWait:   10,
+	Check: &Check{
+		Path:   "/crm/v3/pipelines/tickets",
+		Source: "https://developers.hubspot.com/docs/api-reference/crm-pipelines-v3/guide",
+	},
 }

@@ -32,4 +32,9 @@ var intercom = &Preset{
 	TicketID:  ".body.ticket_id",
 	TicketURL: "null",
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: UnixSeconds}},
+	Check: &Check{
+		Path:    "/me",
+		Success: `.status == 200 and .body.type == "admin"`,
+		Source:  "https://developers.intercom.com/docs/references/2.11/rest-api/api.intercom.io/admins/identifyadmin",
+	},
 }

@@ -31,6 +31,10 @@ var jira = &Preset{
 	TicketID:  ".body.key",
 	TicketURL: `"\($base)/browse/\(.body.key)"`,
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: ISO8601}},
+	Check: &Check{
+		Path:   "/rest/api/3/myself",
+		Source: "https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-myself/",
+	},
 }
 
 var (

@@ -30,4 +30,8 @@ var jiraServiceManagement = &Preset{
 	TicketID:  ".body.issueKey",
 	TicketURL: ".body._links.web",
 	Wait:      []Wait{{Field: "X-RateLimit-Reset", Format: ISO8601}},
+	Check: &Check{
+		Path:   "/rest/servicedeskapi/servicedesk/{service_desk_id}",
+		Source: "https://developer.atlassian.com/cloud/jira/service-desk/rest/api-group-servicedesk/",
+	},
 }

@@ -54,10 +54,25 @@ type Preset struct {
 	// MinWait is the time in seconds when there is none of them.
 	MinWait int
 
+	// Check is a request that tells whether the credentials are good and does
+	// nothing else, nil if the system documents none.
+	Check *Check
+
 	// Repeat says what keeps a repeated request from making a second ticket, for
 	// people; nothing does if it is empty. Every preset puts the delivery's id into
 	// the ticket in addition.
 	Repeat string
+}
+
+// Check is a GET request that does no harm.
+type Check struct {
+	// Path is like that of the ticket.
+	Path string
+	// Success is true for the answer to good credentials, in jq. Default: any JSON
+	// with status 2xx.
+	Success string
+	// Source is where the system's maker documents the request.
+	Source string
 }
 
 // Upsert is a request that finds what an earlier one has made.

@@ -35,4 +35,8 @@ var redmine = &Preset{
 	Success:   "201",
 	TicketID:  ".body.issue.id",
 	TicketURL: `"\($base)/issues/\(.body.issue.id)"`,
+	Check: &Check{
+		Path:   "/users/current.json",
+		Source: "https://www.redmine.org/projects/redmine/wiki/Rest_Users",
+	},
 }

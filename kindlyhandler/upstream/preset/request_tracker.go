@@ -53,4 +53,8 @@ var requestTracker = &Preset{
 	Transient: `.status == 400 and (.body.message | contains("internal error"))`,
 	TicketID:  ".body.id",
 	TicketURL: `"\($base)/Ticket/Display.html?id=\(.body.id)"`,
+	Check: &Check{
+		Path:   "/REST/2.0/rt",
+		Source: "https://docs.bestpractical.com/rt/5.0.5/RT/REST2.html",
+	},
 }

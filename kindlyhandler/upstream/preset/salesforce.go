@@ -41,5 +41,9 @@ var salesforce = &Preset{
 	TicketURL: `.body.id | if . then "\($base)/lightning/r/Case/\(.)/view" else null end`,
 	Throttled: `.status == 403 and .body[0].errorCode == "REQUEST_LIMIT_EXCEEDED"`,
 	MinWait:   900,
-	Repeat:    "external_id_field, if it is set",
+	Check: &Check{
+		Path:   "/services/data/{api_version}/sobjects/Case",
+		Source: "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_sobject_basic_info.htm",
+	},
+	Repeat: "external_id_field, if it is set",
 }

@@ -33,4 +33,8 @@ var serviceNow = &Preset{
 	Success:   "201",
 	TicketID:  ".body.result.number",
 	TicketURL: `"\($base)/nav_to.do?uri=incident.do%3Fsys_id%3D\(.body.result.sys_id)"`,
+	Check: &Check{
+		Path:   "/api/now/table/incident?sysparm_limit=1&sysparm_fields=sys_id",
+		Source: "https://www.servicenow.com/docs/bundle/xanadu-api-reference/page/integrate/inbound-rest/concept/c_TableAPI.html",
+	},
 }

@@ -48,4 +48,8 @@ var superOffice = &Preset{
 	Success:   ".status == 200 and (.body.TicketId? // 0) > 0",
 	TicketID:  ".body.TicketId",
 	TicketURL: "null",
+	Check: &Check{
+		Path:   "/api/v1/User/currentPrincipal",
+		Source: "https://docs.superoffice.com/en/api/reference/restful/rest/User/v1User_GetCurrentPrincipal.html",
+	},
 }

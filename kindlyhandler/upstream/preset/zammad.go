@@ -32,4 +32,8 @@ var zammad = &Preset{
 	Success:   "201",
 	TicketID:  ".body.number",
 	TicketURL: `"\($base)/#ticket/zoom/\(.body.id)"`,
+	Check: &Check{
+		Path:   "/api/v1/users/me",
+		Source: "https://docs.zammad.org/en/latest/api/user.html",
+	},
 }

@@ -43,5 +43,11 @@ var zendesk = &Preset{
 	Success:   "201",
 	TicketID:  ".body.ticket.id",
 	TicketURL: `"\($base)/agent/tickets/\(.body.ticket.id)"`,
-	Repeat:    "Idempotency-Key, for two hours; external_id is the delivery's id",
+	Check: &Check{
+		Path: "/api/v2/users/me.json",
+		// Strangers are answered 200, too.
+		Success: ".status == 200 and .body.user.id != null",
+		Source:  "https://developer.zendesk.com/api-reference/ticketing/users/users/#show-self",
+	},
+	Repeat: "Idempotency-Key, for two hours; external_id is the delivery's id",
 }
