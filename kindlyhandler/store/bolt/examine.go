@@ -40,7 +40,7 @@ func Examine(path string) doctor.Finding {
 		f.Fix = "let the user that the server runs as write to " + existing + ", or write another path (`store bolt <path>`)"
 		return f
 	}
-	if free, known := freeSpace(filepath.Join(existing, "any")); known && free < scarce {
+	if free, _, known := diskSpace(filepath.Join(existing, "any")); known && free < scarce {
 		f.Status = doctor.Warning
 		if free < critical {
 			f.Status = doctor.Problem
