@@ -114,7 +114,7 @@ func (a *transcriptAPI) probe(ctx context.Context, p *doctor.Prober, configured 
 // CheckUpstream finds out how far an upstream would take a ticket, without
 // sending one.
 func CheckUpstream(ctx context.Context, o UpstreamOptions, lookup Lookup, p *doctor.Prober) []doctor.Finding {
-	h := new(Handler)
+	h := &Handler{observer: nobody{}}
 	check := "upstream " + cmp.Or(o.Name, o.Preset, DefaultName)
 	if err := h.addUpstream(o, lookup); err != nil {
 		return []doctor.Finding{{Check: check, Status: doctor.Problem, Message: err.Error()}}
