@@ -77,13 +77,10 @@ func factsOf(ticket map[string]any) facts {
 			who = append(who, value)
 		}
 	}
-	name := strings.Join(who, ", ")
-	if name != "" && customer["verified"] == true {
-		name += " (verified)"
-	}
 	var all facts
 	for _, f := range []fact{
-		{"Customer", name, false},
+		{"Customer", strings.Join(who, ", "), false},
+		{"Verified", proven(customer), false},
 		{"Chat", field(ticket, "chat", "url"), true},
 		{"Page", field(ticket, "chat", "page"), true},
 		{"Labels", labelsOf(ticket), false},
@@ -96,6 +93,18 @@ func factsOf(ticket map[string]any) facts {
 		}
 	}
 	return all
+}
+
+// proven says that the customer is known from the user token. It is a fact of
+// its own: in the line of the name, a visitor who may choose that could say so.
+func proven(customer map[string]any) string {
+	if customer["verified"] != true {
+		return ""
+	}
+	if id := field(customer, "id"); id != "" {
+		return "logged in as " + id
+	}
+	return "logged in"
 }
 
 // labelsOf returns the chat's labels, for the systems that have no tags.
