@@ -151,6 +151,18 @@ func TestPreset_hostileChats(t *testing.T) {
 	}
 }
 
+// A label that is nothing in a system is left out: it would refuse the ticket
+// for that.
+func TestPreset_emptyLabels(t *testing.T) {
+	ticket := newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","chat_labels":[""," ",{"name":"\t"},",","a b"]}`), nil, "")
+	require.Equal(t, []string{",", "a b"}, ticket.Chat.Labels)
+	for name, path := range map[string]string{"jira": "fields.labels", "zendesk": "ticket.tags"} {
+		body, err := presetUpstream(t, preset.Find(name)).Body(t.Context(), ticket.value(false))
+		require.NoError(t, err)
+		require.Equal(t, `["a_b"]`, gjson.GetBytes(body, path).Raw)
+	}
+}
+
 // texts are where a preset puts the ticket's text, by its name and path. The
 // document of those in Atlassian's format is held against its schema.
 var texts = map[string][]string{

@@ -48,7 +48,7 @@ type mapping struct {
 // newMapping compiles a mapping, and what the preset has in addition.
 func newMapping(m Mapping, s *settings) (*mapping, error) {
 	compiled := &mapping{variables: s.values}
-	if fields := strings.Fields(m.Success); len(fields) > 0 && IsStatus(fields[0]) {
+	if fields := strings.Fields(m.Success); len(fields) > 0 && (IsStatus(fields[0]) || isDigits(fields[0])) {
 		for _, field := range fields {
 			if !IsStatus(field) {
 				return nil, fmt.Errorf("success: %q is not a status: write statuses such as 201 or 2xx, or one jq expression", field)
