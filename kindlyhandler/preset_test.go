@@ -88,7 +88,7 @@ func hostileChats(t *testing.T) map[string]*transcript {
 // hostileEvent is a webhook that is as bad as its chat.
 func hostileEvent(t *testing.T) *event {
 	t.Helper()
-	return mustParseEvent(t, `{"chat_id":"<b>&\"'/../\u202e","bot_id":4,"message":"<script>alert(1)</script>\n\u0000","chat_labels":["a b,c","<script>"],"web_url":"https://x.example/?a=\"><script>","context":{"email":"me@example.com","name":"</pre><!channel> \u202e\u0007"}}`)
+	return mustParseEvent(t, `{"chat_id":"<b>&\"'/../\u202e","bot_id":4,"message":"<script>alert(1)</script>\n\u0000","chat_labels":["a b,c","<script>"],"web_url":"https://x.example/?a=\"><script>","attachments":[{"name":"<img src=x onerror=alert(1)>\u202e\n![x](https://evil.example/x.png)","url":"https://files.example/)<script>"},{"name":"</pre><!channel>","url":"javascript:alert(1)"},7],"context":{"email":"me@example.com","name":"</pre><!channel> \u202e\u0007"}}`)
 }
 
 // limits are what systems take, in characters, by preset and path.

@@ -102,8 +102,8 @@ func (c statusClass) has(status int) bool {
 // Maps tells whether [Upstream.Body] makes something else of a ticket.
 func (up *Upstream) Maps() bool { return up.mapping.body != nil }
 
-// NeedsAll tells whether [Upstream.Body] can need the ticket's messages, context,
-// attachments and source. No preset does.
+// NeedsAll tells whether [Upstream.Body] can need the ticket's messages, context
+// and source. No preset does.
 func (up *Upstream) NeedsAll() bool { return !up.ownBody }
 
 // Body returns what is sent for a ticket, in the form in which encoding/json

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"cmp"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/jq"
@@ -64,7 +66,7 @@ func field(object any, names ...string) string {
 // fact is something about a chat, on a line of its own.
 type fact struct {
 	label, value string
-	isLink       bool
+	address      string // where it leads, if anywhere
 }
 
 type facts []fact
@@ -78,22 +80,49 @@ func factsOf(ticket map[string]any) facts {
 		}
 	}
 	var all facts
+	chat, page := richtext.Line(field(ticket, "chat", "url")), richtext.Line(field(ticket, "chat", "page"))
 	for _, f := range []fact{
-		{"Customer", strings.Join(who, ", "), false},
-		{"Verified", proven(customer), false},
-		{"Chat", field(ticket, "chat", "url"), true},
-		{"Page", field(ticket, "chat", "page"), true},
-		{"Labels", labelsOf(ticket), false},
-		{"Status in Kindly", field(ticket, "kindly_ticket", "status"), false},
-		{"No transcript", field(ticket, "transcript_error"), false},
-		{"Delivery", field(ticket, "id"), false},
+		{"Customer", strings.Join(who, ", "), ""},
+		{"Verified", proven(customer), ""},
+		{"Chat", chat, chat},
+		{"Page", page, page},
+		{"Labels", labelsOf(ticket), ""},
+		{"Status in Kindly", field(ticket, "kindly_ticket", "status"), ""},
+		{"No transcript", field(ticket, "transcript_error"), ""},
+		{"Delivery", field(ticket, "id"), ""},
 	} {
 		if f.value = richtext.Line(f.value); f.value != "" {
 			all = append(all, f)
 		}
 	}
+	return append(all, attachmentsOf(ticket)...)
+}
+
+// maxAttachments is how many of a webhook's attachments are listed.
+const maxAttachments = 20
+
+// attachmentsOf returns what came with the webhook. Kindly does not document
+// what one looks like: name and url are those of a message's. What has neither
+// is counted.
+func attachmentsOf(ticket map[string]any) (all facts) {
+	list, _ := ticket["attachments"].([]any)
+	for _, a := range list[:min(len(list), maxAttachments)] {
+		name, address := jq.Truncate(richtext.Line(field(a, "name")), maxAttachmentName, false), field(a, "url")
+		if !isAddress(address) || richtext.Line(address) != address {
+			address = ""
+		}
+		if name = cmp.Or(name, address); name != "" {
+			all = append(all, fact{"Attachment", name, address})
+		}
+	}
+	if more := len(list) - len(all); more > 0 {
+		all = append(all, fact{"Attachments not listed", strconv.Itoa(more), ""})
+	}
 	return all
 }
+
+// maxAttachmentName is how much of a name is shown, in characters.
+const maxAttachmentName = 100
 
 // proven says that the customer is known from the user token. It is a fact of
 // its own: in the line of the name, a visitor who may choose that could say so.
@@ -127,23 +156,33 @@ func (all facts) join(separator string, line func(f fact) string) string {
 }
 
 func (all facts) text() string {
-	return all.join("\n", func(f fact) string { return f.label + ": " + f.value })
+	return all.join("\n", func(f fact) string {
+		if f.address != "" && f.address != f.value {
+			return f.label + ": " + f.value + " (" + f.address + ")"
+		}
+		return f.label + ": " + f.value
+	})
 }
 
 func (all facts) markdown() string {
 	return all.join("\\\n", func(f fact) string {
-		if f.isLink && strings.Trim(f.value, plainURL) == "" {
-			return "**" + f.label + ":** [" + richtext.EscapeMarkdown(f.value) + "](" + f.value + ")"
+		line := "**" + f.label + ":** "
+		switch value := richtext.EscapeMarkdown(f.value); {
+		case f.address != "" && strings.Trim(f.address, plainURL) == "":
+			return line + "[" + value + "](" + f.address + ")"
+		case f.address != "" && f.address != f.value:
+			return line + value + " (" + richtext.EscapeMarkdown(f.address) + ")"
+		default:
+			return line + value
 		}
-		return "**" + f.label + ":** " + richtext.EscapeMarkdown(f.value)
 	})
 }
 
 func (all facts) html() string {
 	return "<p>" + all.join("<br>", func(f fact) string {
 		escaped := richtext.EscapeHTML(f.value)
-		if f.isLink {
-			escaped = `<a href="` + escaped + `" rel="nofollow noopener noreferrer">` + escaped + "</a>"
+		if f.address != "" {
+			escaped = `<a href="` + richtext.EscapeHTML(f.address) + `" rel="nofollow noopener noreferrer">` + escaped + "</a>"
 		}
 		return "<b>" + f.label + ":</b> " + escaped
 	}) + "</p>"

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,4 +28,32 @@ func TestFacts_verified(t *testing.T) {
 		require.Equal(t, c.customer["verified"] == true, strings.Contains(all.html(), "<b>Verified:</b>"), name)
 		require.Equal(t, c.customer["verified"] == true, strings.Contains(all.markdown(), "**Verified:**"), name)
 	}
+}
+
+// What came with the webhook is in the text of every form, as links that lead
+// only to web pages.
+func TestFacts_attachments(t *testing.T) {
+	all := factsOf(map[string]any{"id": "1", "attachments": []any{
+		map[string]any{"name": "broken.jpg", "url": "https://files.example/a?b=1&c=2"},
+		map[string]any{"url": "https://files.example/b"},
+		map[string]any{"name": "<script>\n**x**", "url": "javascript:alert(1)"},
+		map[string]any{"name": "c", "url": "https://files.example/\"><script>"},
+		map[string]any{"name": strings.Repeat("n", 300)},
+		map[string]any{"file": "?"}, "https://files.example/d", nil, 7.0,
+	}})
+	long := strings.Repeat("n", 99) + "…"
+	assert.Equal(t, "Delivery: 1\nAttachment: broken.jpg (https://files.example/a?b=1&c=2)\nAttachment: https://files.example/b\n"+
+		"Attachment: <script> **x**\nAttachment: c (https://files.example/\"><script>)\nAttachment: "+long+"\nAttachments not listed: 4", all.text())
+	assert.Equal(t, `<p><b>Delivery:</b> 1<br><b>Attachment:</b> <a href="https://files.example/a?b=1&amp;c=2" rel="nofollow noopener noreferrer">broken.jpg</a><br>`+
+		`<b>Attachment:</b> <a href="https://files.example/b" rel="nofollow noopener noreferrer">https://files.example/b</a><br>`+
+		`<b>Attachment:</b> &lt;script&gt; **x**<br>`+
+		`<b>Attachment:</b> <a href="https://files.example/&#34;&gt;&lt;script&gt;" rel="nofollow noopener noreferrer">c</a><br>`+
+		`<b>Attachment:</b> `+long+`<br><b>Attachments not listed:</b> 4</p>`, all.html())
+	markdown := all.markdown()
+	assert.Contains(t, markdown, "**Attachment:** [broken.jpg](https://files.example/a?b=1&c=2)\\\n")
+	assert.NotContains(t, markdown, "<script>")
+
+	many := factsOf(map[string]any{"attachments": slices.Repeat([]any{map[string]any{"name": "a"}}, 1000)})
+	assert.Len(t, many, 21)
+	assert.Equal(t, fact{"Attachments not listed", "980", ""}, many[20])
 }
