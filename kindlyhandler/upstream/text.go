@@ -21,26 +21,26 @@ var presetLibrary = jq.NewLibrary(textFunctions(jq.OpaqueADF))
 func textFunctions(adf func(html string, n int) any) map[string]jq.Limited {
 	return map[string]jq.Limited{
 		"ticket_html": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.TruncateHTML(ticketHTML(ticket), n, bytes)
+			return jq.TruncateHTML(ticketHTML(ticket, n), n, bytes)
 		},
 		"ticket_markdown": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.Truncate(factsOf(ticket).markdown()+"\n\n"+said(ticket).Markdown, n, bytes)
+			return jq.Truncate(factsOf(ticket, n).markdown()+"\n\n"+said(ticket).Markdown, n, bytes)
 		},
 		"ticket_text": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.Truncate(factsOf(ticket).text()+"\n\n"+said(ticket).Text, n, bytes)
+			return jq.Truncate(factsOf(ticket, n).text()+"\n\n"+said(ticket).Text, n, bytes)
 		},
 		"ticket_adf": func(ticket map[string]any, n int, _ bool) any {
-			return adf(jq.TruncateHTML(ticketHTML(ticket), n, false), n)
+			return adf(jq.TruncateHTML(ticketHTML(ticket, n), n, false), n)
 		},
 		"ticket_facts": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.Truncate(factsOf(ticket).text(), n, bytes)
+			return jq.Truncate(factsOf(ticket, n).text(), n, bytes)
 		},
 		"ticket_said": func(ticket map[string]any, n int, bytes bool) any { return jq.Truncate(said(ticket).Text, n, bytes) },
 	}
 }
 
-func ticketHTML(ticket map[string]any) string {
-	return factsOf(ticket).html() + "\n" + said(ticket).HTML
+func ticketHTML(ticket map[string]any, n int) string {
+	return factsOf(ticket, n).html() + "\n" + said(ticket).HTML
 }
 
 // said returns the transcript or, where it is missing, what the user wrote.
@@ -63,6 +63,15 @@ func field(object any, names ...string) string {
 	return s
 }
 
+// How much is shown of what a chat can have in any length, in characters. Some
+// systems take no more than 2000 in all, and the delivery's id has to be among
+// them, and something of the chat.
+const (
+	maxShownText    = 100 // a name, an id
+	maxShownLabels  = 200
+	maxShownAddress = 300 // of a page
+)
+
 // fact is something about a chat, on a line of its own.
 type fact struct {
 	label, value string
@@ -71,7 +80,9 @@ type fact struct {
 
 type facts []fact
 
-func factsOf(ticket map[string]any) facts {
+// factsOf returns what is known of a chat, for a text of n characters or bytes:
+// attachments have a quarter of them.
+func factsOf(ticket map[string]any, n int) facts {
 	customer, _ := ticket["customer"].(map[string]any)
 	var who []string
 	for _, name := range []string{"name", "email", "phone"} {
@@ -80,14 +91,14 @@ func factsOf(ticket map[string]any) facts {
 		}
 	}
 	var all facts
-	chat, page := richtext.Line(field(ticket, "chat", "url")), richtext.Line(field(ticket, "chat", "page"))
+	chat, page := shownAddress(field(ticket, "chat", "url")), shownAddress(field(ticket, "chat", "page"))
 	for _, f := range []fact{
 		{"Customer", strings.Join(who, ", "), ""},
 		{"Verified", proven(customer), ""},
 		{"Chat", chat, chat},
 		{"Page", page, page},
-		{"Labels", labelsOf(ticket), ""},
-		{"Status in Kindly", field(ticket, "kindly_ticket", "status"), ""},
+		{"Labels", jq.Truncate(richtext.Line(labelsOf(ticket)), maxShownLabels, false), ""},
+		{"Status in Kindly", jq.Truncate(richtext.Line(field(ticket, "kindly_ticket", "status")), maxShownText, false), ""},
 		{"No transcript", field(ticket, "transcript_error"), ""},
 		{"Delivery", field(ticket, "id"), ""},
 	} {
@@ -95,23 +106,37 @@ func factsOf(ticket map[string]any) facts {
 			all = append(all, f)
 		}
 	}
-	return append(all, attachmentsOf(ticket)...)
+	return append(all, attachmentsOf(ticket, n/4)...)
+}
+
+// shownAddress returns an address in one line, without its query if it is long,
+// and nothing if it is so without that.
+func shownAddress(address string) string {
+	address = richtext.Line(address)
+	if len(address) > maxShownAddress {
+		address = address[:max(strings.IndexAny(address, "?#"), 0)]
+	}
+	if len(address) > maxShownAddress {
+		return ""
+	}
+	return address
 }
 
 // maxAttachments is how many of a webhook's attachments are listed.
 const maxAttachments = 20
 
-// attachmentsOf returns what came with the webhook. Kindly does not document
-// what one looks like: name and url are those of a message's. What has neither
-// is counted.
-func attachmentsOf(ticket map[string]any) (all facts) {
+// attachmentsOf returns what came with the webhook, as far as there is room.
+// Kindly does not document what one looks like: name and url are those of a
+// message's. What has neither is counted.
+func attachmentsOf(ticket map[string]any, room int) (all facts) {
 	list, _ := ticket["attachments"].([]any)
 	for _, a := range list[:min(len(list), maxAttachments)] {
-		name, address := jq.Truncate(richtext.Line(field(a, "name")), maxAttachmentName, false), field(a, "url")
+		name, address := jq.Truncate(richtext.Line(field(a, "name")), maxShownText, false), field(a, "url")
 		if !isAddress(address) || richtext.Line(address) != address {
 			address = ""
 		}
-		if name = cmp.Or(name, address); name != "" {
+		name = cmp.Or(name, address)
+		if room -= len(name) + len(address); name != "" && room >= 0 {
 			all = append(all, fact{"Attachment", name, address})
 		}
 	}
@@ -121,9 +146,6 @@ func attachmentsOf(ticket map[string]any) (all facts) {
 	return all
 }
 
-// maxAttachmentName is how much of a name is shown, in characters.
-const maxAttachmentName = 100
-
 // proven says that the customer is known from the user token. It is a fact of
 // its own: in the line of the name, a visitor who may choose that could say so.
 func proven(customer map[string]any) string {
@@ -131,7 +153,7 @@ func proven(customer map[string]any) string {
 		return ""
 	}
 	if id := field(customer, "id"); id != "" {
-		return "logged in as " + id
+		return "logged in as " + jq.Truncate(id, maxShownText, false)
 	}
 	return "logged in"
 }
