@@ -109,6 +109,9 @@ func (up *Upstream) NeedsAll() bool { return !up.ownBody }
 // Body returns what is sent for a ticket, in the form in which encoding/json
 // decodes it. Its errors do not repeat anything of the ticket.
 func (up *Upstream) Body(ctx context.Context, ticket map[string]any) ([]byte, error) {
+	if up.ownBody {
+		ticket = withMailable(ticket)
+	}
 	result, err := up.mapping.body.Eval(ctx, ticket, up.mapping.variables...)
 	var body []byte
 	if err == nil {

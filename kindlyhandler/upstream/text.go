@@ -85,7 +85,7 @@ type facts []fact
 func factsOf(ticket map[string]any, n int) facts {
 	customer, _ := ticket["customer"].(map[string]any)
 	var who []string
-	for _, name := range []string{"name", "email", "phone"} {
+	for _, name := range []string{"name", "email", unmailable, "phone"} {
 		if value := richtext.Line(field(customer, name)); value != "" {
 			who = append(who, value)
 		}
