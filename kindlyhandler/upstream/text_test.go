@@ -34,14 +34,18 @@ func TestFacts_verified(t *testing.T) {
 // What came with the webhook is in the text of every form, as links that lead
 // only to web pages.
 func TestFacts_attachments(t *testing.T) {
-	all := factsOf(map[string]any{"id": "1", "attachments": []any{
+	list := []any{
 		map[string]any{"name": "broken.jpg", "url": "https://files.example/a?b=1&c=2"},
 		map[string]any{"url": "https://files.example/b"},
 		map[string]any{"name": "<script>\n**x**", "url": "javascript:alert(1)"},
 		map[string]any{"name": "c", "url": "https://files.example/\"><script>"},
 		map[string]any{"name": strings.Repeat("n", 300)},
-		map[string]any{"file": "?"}, "https://files.example/d", nil, 7.0,
-	}}, 4000)
+		map[string]any{"file": "?"},
+		"https://files.example/d",
+		nil,
+		7.0,
+	}
+	all := factsOf(map[string]any{"id": "1", "attachments": list}, 4000)
 	long := strings.Repeat("n", 99) + "…"
 	assert.Equal(t, "Delivery: 1\nAttachment: broken.jpg (https://files.example/a?b=1&c=2)\nAttachment: https://files.example/b\n"+
 		"Attachment: <script> **x**\nAttachment: c (https://files.example/\"><script>)\nAttachment: "+long+"\nAttachments not listed: 4", all.text())
