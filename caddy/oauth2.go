@@ -61,13 +61,18 @@ func (u *Upstream) unmarshalOAuth2(d *caddyfile.Dispenser) error {
 	if u.OAuth2 != nil {
 		return twice(d)
 	}
-	const usage = "<token URL> <client id> <client secret> [<scope...>]"
+	usage := "<token URL> <client id> <client secret> [<scope...>]"
+	p := preset.Find(u.Preset)
+	knowsURL := p != nil && p.OAuth2.TokenURL != ""
+	if knowsURL {
+		usage = "<client id> <client secret>"
+	}
 	args := d.RemainingArgs()
 	if len(args) == 0 || slices.Contains(args, "") {
 		return noValue(d, "oauth2", usage)
 	}
 	u.OAuth2 = new(OAuth2)
-	if p := preset.Find(u.Preset); len(args) == 2 && p != nil && p.OAuth2.TokenURL != "" {
+	if len(args) == 2 && knowsURL {
 		u.OAuth2.ClientID, u.OAuth2.ClientSecret = args[0], args[1]
 		return nil
 	}

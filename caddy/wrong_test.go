@@ -183,6 +183,7 @@ func TestWrongSyntax(t *testing.T) {
 		"oauth2: URL without scheme":       {upstream + "oauth2 login.example.com id " + theSecret + "; }", "the URL of oauth2 has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:4"},
 		"oauth2: again":                    {upstream + "oauth2 https://a.example id s; oauth2 https://a.example id " + theSecret + "; }", "oauth2 is there twice, at Caddyfile:5"},
 		"oauth2: no URL for a preset":      {"upstream dynamics_365 https://acme.crm.dynamics.com {; oauth2 id " + theSecret + "; }", "wrong arguments of oauth2: " + oauth2 + ", at Caddyfile:4"},
+		"oauth2: no secret for a preset":   {"upstream help_scout {; oauth2 " + theSecret + "; }", "wrong arguments of oauth2: write `oauth2 <client id> <client secret>`, at Caddyfile:4"},
 		"oauth2: a scope but no URL":       {"upstream help_scout {; oauth2 id " + theSecret + " scope; }", "the URL of oauth2 has no scheme; write an absolute URL that starts with https:// or http://, at Caddyfile:4"},
 		"upstream: header without a value": {upstream + "header Authorization; }", "wrong arguments of header: write `header <field> <value>`, at Caddyfile:4"},
 		"upstream: header of three":        {upstream + "header Authorization Bearer " + theSecret + "; }", "wrong arguments of header: write `header <field> <value>`, at Caddyfile:4"},

@@ -181,7 +181,7 @@ func labels(v gjson.Result) []string {
 		if label.IsObject() {
 			name = textOf(label, "name")
 		}
-		if name != "" {
+		if strings.TrimSpace(name) != "" {
 			names = append(names, name)
 		}
 		return true

@@ -3,6 +3,7 @@ package kindlyhandler
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func hostileChats(t *testing.T) map[string]*transcript {
 // hostileEvent is a webhook that is as bad as its chat.
 func hostileEvent(t *testing.T) *event {
 	t.Helper()
-	return mustParseEvent(t, `{"chat_id":"<b>&\"'/../\u202e","bot_id":4,"message":"<script>alert(1)</script>\n\u0000","chat_labels":["a b,c","<script>"],"web_url":"https://x.example/?a=\"><script>","context":{"email":"me@example.com","name":"</pre><!channel> \u202e\u0007"}}`)
+	return mustParseEvent(t, `{"chat_id":"<b>&\"'/../\u202e","bot_id":4,"message":"<script>alert(1)</script>\n\u0000","chat_labels":["a b,c","<script>"],"web_url":"https://x.example/?a=\"><script>","attachments":[{"name":"<img src=x onerror=alert(1)>\u202e\n![x](https://evil.example/x.png)","url":"https://files.example/)<script>"},{"name":"</pre><!channel>","url":"javascript:alert(1)"},7],"context":{"email":"me@example.com","name":"</pre><!channel> \u202e\u0007"}}`)
 }
 
 // limits are what systems take, in characters, by preset and path.
@@ -149,6 +150,46 @@ func TestPreset_hostileChats(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A label that is nothing in a system is left out: it would refuse the ticket
+// for that.
+func TestPreset_emptyLabels(t *testing.T) {
+	ticket := newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","chat_labels":[""," ",{"name":"\t"},",","a b"]}`), nil, "")
+	require.Equal(t, []string{",", "a b"}, ticket.Chat.Labels)
+	for name, path := range map[string]string{"jira": "fields.labels", "zendesk": "ticket.tags"} {
+		body, err := presetUpstream(t, preset.Find(name)).Body(t.Context(), ticket.value(false))
+		require.NoError(t, err)
+		require.Equal(t, `["a_b"]`, gjson.GetBytes(body, path).Raw)
+	}
+}
+
+// However long what a visitor decides is, such as the address of the page that
+// the chat is on, a ticket has the delivery's id and what was said.
+func TestPreset_longFacts(t *testing.T) {
+	long := strings.Repeat("x", 3000)
+	labels, err := json.Marshal(slices.Repeat([]string{"a label of some length"}, 300))
+	require.NoError(t, err)
+	for what, fields := range map[string]string{
+		"page":        `"web_url":"https://shop.example/p?utm=` + long + `"`,
+		"label":       `"chat_labels":["` + long + `"]`,
+		"labels":      `"chat_labels":` + string(labels),
+		"customer":    `"context":{"name":"` + long + `","phone":"` + long + `"}`,
+		"attachments": `"attachments":[{"name":"` + long + `"},{"name":"a","url":"https://files.example/` + long + `"},{"name":"b","url":"https://files.example/b"}]`,
+	} {
+		ticket := newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","message":"My parcel is wet",`+fields+`}`), nil, "")
+		for _, p := range preset.All() {
+			body, err := presetUpstream(t, p).Body(t.Context(), ticket.value(false))
+			require.NoError(t, err)
+			require.Contains(t, string(body), exampleID.String(), "%s: %s", p.Name, what)
+			require.GreaterOrEqual(t, strings.Count(string(body), "My parcel is wet"), 2, "%s: %s: subject and text", p.Name, what)
+		}
+	}
+	// The page is shown without what makes it long.
+	ticket := newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","web_url":"https://shop.example/p?utm=`+long+`"}`), nil, "")
+	body, err := presetUpstream(t, preset.Find("salesforce")).Body(t.Context(), ticket.value(false))
+	require.NoError(t, err)
+	require.Contains(t, gjson.GetBytes(body, "Description").Str, "Page: https://shop.example/p\n")
 }
 
 // texts are where a preset puts the ticket's text, by its name and path. The

@@ -8,8 +8,8 @@ import (
 
 // value returns the ticket as jq expressions see it: what encode writes, read
 // again. It is made without that detour, which would cost several times as
-// much. Messages, context, attachments and source, the larger part of the work,
-// are null unless all is wanted.
+// much. Messages, context and source, the larger part of the work, are null
+// unless all is wanted.
 func (ticket *Ticket) value(all bool) map[string]any {
 	v := map[string]any{
 		"version":          ticket.Version,
@@ -24,7 +24,7 @@ func (ticket *Ticket) value(all bool) map[string]any {
 		"bot":              map[string]any{"id": integerOrNull(ticket.Bot.ID), "name": textOrNull(ticket.Bot.Name)},
 		"chat":             ticket.Chat.value(),
 		"context":          nil,
-		"attachments":      nil,
+		"attachments":      rawValue(ticket.Attachments),
 		"messages":         nil,
 		"transcript":       nil,
 		"transcript_error": textOrNull(ticket.TranscriptError),
@@ -38,7 +38,6 @@ func (ticket *Ticket) value(all bool) map[string]any {
 		}
 		v["messages"] = messages
 		v["context"] = rawValue(ticket.Context)
-		v["attachments"] = rawValue(ticket.Attachments)
 		v["source"] = map[string]any{"webhook": rawValue(ticket.Source.Webhook), "chat": rawValue(ticket.Source.Chat)}
 	}
 	if t := ticket.Transcript; t != nil {

@@ -263,6 +263,6 @@ func TestExampleJiraServiceManagement(t *testing.T) {
 		require.NoError(t, json.Unmarshal(ticket.Body, &request))
 		require.Equal(t, customer, request.RaiseOnBehalfOf)
 		require.Equal(t, "10", request.ServiceDeskID)
-		require.Equal(t, customer != "", strings.Contains(string(request.RequestFieldValues.Description), "(verified)"))
+		require.Equal(t, customer != "", strings.Contains(string(request.RequestFieldValues.Description), "Verified:"))
 	}
 }

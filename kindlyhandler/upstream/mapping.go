@@ -48,7 +48,7 @@ type mapping struct {
 // newMapping compiles a mapping, and what the preset has in addition.
 func newMapping(m Mapping, s *settings) (*mapping, error) {
 	compiled := &mapping{variables: s.values}
-	if fields := strings.Fields(m.Success); len(fields) > 0 && IsStatus(fields[0]) {
+	if fields := strings.Fields(m.Success); len(fields) > 0 && (IsStatus(fields[0]) || isDigits(fields[0])) {
 		for _, field := range fields {
 			if !IsStatus(field) {
 				return nil, fmt.Errorf("success: %q is not a status: write statuses such as 201 or 2xx, or one jq expression", field)
@@ -107,13 +107,16 @@ func (c statusClass) has(status int) bool {
 // Maps tells whether [Upstream.Body] makes something else of a ticket.
 func (up *Upstream) Maps() bool { return up.mapping.body != nil }
 
-// NeedsAll tells whether [Upstream.Body] can need the ticket's messages, context,
-// attachments and source. No preset does.
+// NeedsAll tells whether [Upstream.Body] can need the ticket's messages, context
+// and source. No preset does.
 func (up *Upstream) NeedsAll() bool { return !up.ownBody }
 
 // Body returns what is sent for a ticket, in the form in which encoding/json
 // decodes it. Its errors do not repeat anything of the ticket.
 func (up *Upstream) Body(ctx context.Context, ticket map[string]any) ([]byte, error) {
+	if up.ownBody {
+		ticket = withMailable(ticket)
+	}
 	result, err := up.mapping.body.Eval(ctx, ticket, up.mapping.variables...)
 	var body []byte
 	if err == nil {

@@ -44,6 +44,7 @@ func TestNew_mappingErrors(t *testing.T) {
 		"body: line 1, column 2: unexpected EOF: something is missing, such as a bracket, a quotation mark or `end`; write a jq expression such as `{title: .subject, text: .transcript.text}`": {Body: "{"},
 		"success: line 1, column 1: no function ok with 0 arguments; write a jq expression such as `.status == 200 and .body.ok`":                                                               {Success: "ok"},
 		"success: \"created\" is not a status: write statuses such as 201 or 2xx, or one jq expression":                                                                                         {Success: "200 created"},
+		"success: \"600\" is not a status: write statuses such as 201 or 2xx, or one jq expression":                                                                                             {Success: "600"},
 		"ticket_id: line 1, column 7: no variable $x: there are $base; write a jq expression such as `.body.ticket.id`":                                                                         {TicketID: ".body[$x]"},
 		"ticket_url: line 2, column 1: no function foo with 0 arguments; write a jq expression such as `.body.ticket.url`":                                                                      {TicketURL: "1 |\nfoo"},
 	} {

@@ -149,7 +149,7 @@ func optionValue(option *preset.Option, v any) (any, error) {
 		}
 		return text == "true", nil
 	default:
-		if text == "" {
+		if text == "" || len(option.Choices) > 0 && !slices.Contains(option.Choices, text) {
 			return nil, wrong
 		}
 		return text, nil
@@ -226,6 +226,8 @@ func Rehearsal(o Options) Options {
 		case o.PresetOptions[name] != nil:
 		case option.Kind == preset.Integer:
 			o.PresetOptions[name] = 1
+		case len(option.Choices) > 0:
+			o.PresetOptions[name] = option.Choices[0]
 		default:
 			o.PresetOptions[name] = strings.ToUpper(name)
 		}

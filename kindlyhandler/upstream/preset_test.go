@@ -159,6 +159,7 @@ func TestNew_presetErrors(t *testing.T) {
 		"two of one":         {with("jira", map[string]any{"project": []any{"A", "B"}}), "project is not what it should be: write `project <key>`"},
 		"no number":          {with("zendesk", map[string]any{"group_id": "support"}), "group_id is not what it should be: write `group_id <id>`, of the group that gets the ticket"},
 		"no truth":           {with("gitlab", map[string]any{"confidential": "perhaps"}), "confidential is not what it should be: write `confidential <true|false>`"},
+		"no choice":          {with("redmine", map[string]any{"project_id": "p", "text_formatting": "CommonMark"}), "text_formatting is not what it should be: write `text_formatting <textile|markdown>`"},
 		"object in a list":   {with("jira", map[string]any{"labels": []any{map[string]any{}}}), "labels is not what it should be: write `labels <label...>`"},
 		"no credentials":     {with("jira", map[string]any{"api_token": nil}), "credentials are missing: write `email` and `api_token`, or `access_token`, or a header Authorization"},
 		"no token":           {with("gitlab", map[string]any{"private_token": nil}), "credentials are missing: write `private_token`, or a header PRIVATE-TOKEN"},

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"cmp"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/jq"
@@ -19,26 +21,26 @@ var presetLibrary = jq.NewLibrary(textFunctions(jq.OpaqueADF))
 func textFunctions(adf func(html string, n int) any) map[string]jq.Limited {
 	return map[string]jq.Limited{
 		"ticket_html": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.TruncateHTML(ticketHTML(ticket), n, bytes)
+			return jq.TruncateHTML(ticketHTML(ticket, n), n, bytes)
 		},
 		"ticket_markdown": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.Truncate(factsOf(ticket).markdown()+"\n\n"+said(ticket).Markdown, n, bytes)
+			return jq.Truncate(factsOf(ticket, n).markdown()+"\n\n"+said(ticket).Markdown, n, bytes)
 		},
 		"ticket_text": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.Truncate(factsOf(ticket).text()+"\n\n"+said(ticket).Text, n, bytes)
+			return jq.Truncate(factsOf(ticket, n).text()+"\n\n"+said(ticket).Text, n, bytes)
 		},
 		"ticket_adf": func(ticket map[string]any, n int, _ bool) any {
-			return adf(jq.TruncateHTML(ticketHTML(ticket), n, false), n)
+			return adf(jq.TruncateHTML(ticketHTML(ticket, n), n, false), n)
 		},
 		"ticket_facts": func(ticket map[string]any, n int, bytes bool) any {
-			return jq.Truncate(factsOf(ticket).text(), n, bytes)
+			return jq.Truncate(factsOf(ticket, n).text(), n, bytes)
 		},
 		"ticket_said": func(ticket map[string]any, n int, bytes bool) any { return jq.Truncate(said(ticket).Text, n, bytes) },
 	}
 }
 
-func ticketHTML(ticket map[string]any) string {
-	return factsOf(ticket).html() + "\n" + said(ticket).HTML
+func ticketHTML(ticket map[string]any, n int) string {
+	return factsOf(ticket, n).html() + "\n" + said(ticket).HTML
 }
 
 // said returns the transcript or, where it is missing, what the user wrote.
@@ -61,41 +63,99 @@ func field(object any, names ...string) string {
 	return s
 }
 
+// How much is shown of what a chat can have in any length, in characters. Some
+// systems take no more than 2000 in all, and the delivery's id has to be among
+// them, and something of the chat.
+const (
+	maxShownText    = 100 // a name, an id
+	maxShownLabels  = 200
+	maxShownAddress = 300 // of a page
+)
+
 // fact is something about a chat, on a line of its own.
 type fact struct {
 	label, value string
-	isLink       bool
+	address      string // where it leads, if anywhere
 }
 
 type facts []fact
 
-func factsOf(ticket map[string]any) facts {
+// factsOf returns what is known of a chat, for a text of n characters or bytes:
+// attachments have a quarter of them.
+func factsOf(ticket map[string]any, n int) facts {
 	customer, _ := ticket["customer"].(map[string]any)
 	var who []string
-	for _, name := range []string{"name", "email", "phone"} {
+	for _, name := range []string{"name", "email", unmailable, "phone"} {
 		if value := richtext.Line(field(customer, name)); value != "" {
 			who = append(who, value)
 		}
 	}
-	name := strings.Join(who, ", ")
-	if name != "" && customer["verified"] == true {
-		name += " (verified)"
-	}
 	var all facts
+	chat, page := shownAddress(field(ticket, "chat", "url")), shownAddress(field(ticket, "chat", "page"))
 	for _, f := range []fact{
-		{"Customer", name, false},
-		{"Chat", field(ticket, "chat", "url"), true},
-		{"Page", field(ticket, "chat", "page"), true},
-		{"Labels", labelsOf(ticket), false},
-		{"Status in Kindly", field(ticket, "kindly_ticket", "status"), false},
-		{"No transcript", field(ticket, "transcript_error"), false},
-		{"Delivery", field(ticket, "id"), false},
+		{"Customer", strings.Join(who, ", "), ""},
+		{"Verified", proven(customer), ""},
+		{"Chat", chat, chat},
+		{"Page", page, page},
+		{"Labels", jq.Truncate(richtext.Line(labelsOf(ticket)), maxShownLabels, false), ""},
+		{"Status in Kindly", jq.Truncate(richtext.Line(field(ticket, "kindly_ticket", "status")), maxShownText, false), ""},
+		{"No transcript", field(ticket, "transcript_error"), ""},
+		{"Delivery", field(ticket, "id"), ""},
 	} {
 		if f.value = richtext.Line(f.value); f.value != "" {
 			all = append(all, f)
 		}
 	}
+	return append(all, attachmentsOf(ticket, n/4)...)
+}
+
+// shownAddress returns an address in one line, without its query if it is long,
+// and nothing if it is so without that.
+func shownAddress(address string) string {
+	address = richtext.Line(address)
+	if len(address) > maxShownAddress {
+		address = address[:max(strings.IndexAny(address, "?#"), 0)]
+	}
+	if len(address) > maxShownAddress {
+		return ""
+	}
+	return address
+}
+
+// maxAttachments is how many of a webhook's attachments are listed.
+const maxAttachments = 20
+
+// attachmentsOf returns what came with the webhook, as far as there is room.
+// Kindly does not document what one looks like: name and url are those of a
+// message's. What has neither is counted.
+func attachmentsOf(ticket map[string]any, room int) (all facts) {
+	list, _ := ticket["attachments"].([]any)
+	for _, a := range list[:min(len(list), maxAttachments)] {
+		name, address := jq.Truncate(richtext.Line(field(a, "name")), maxShownText, false), field(a, "url")
+		if !isAddress(address) || richtext.Line(address) != address {
+			address = ""
+		}
+		name = cmp.Or(name, address)
+		if room -= len(name) + len(address); name != "" && room >= 0 {
+			all = append(all, fact{"Attachment", name, address})
+		}
+	}
+	if more := len(list) - len(all); more > 0 {
+		all = append(all, fact{"Attachments not listed", strconv.Itoa(more), ""})
+	}
 	return all
+}
+
+// proven says that the customer is known from the user token. It is a fact of
+// its own: in the line of the name, a visitor who may choose that could say so.
+func proven(customer map[string]any) string {
+	if customer["verified"] != true {
+		return ""
+	}
+	if id := field(customer, "id"); id != "" {
+		return "logged in as " + jq.Truncate(id, maxShownText, false)
+	}
+	return "logged in"
 }
 
 // labelsOf returns the chat's labels, for the systems that have no tags.
@@ -118,23 +178,33 @@ func (all facts) join(separator string, line func(f fact) string) string {
 }
 
 func (all facts) text() string {
-	return all.join("\n", func(f fact) string { return f.label + ": " + f.value })
+	return all.join("\n", func(f fact) string {
+		if f.address != "" && f.address != f.value {
+			return f.label + ": " + f.value + " (" + f.address + ")"
+		}
+		return f.label + ": " + f.value
+	})
 }
 
 func (all facts) markdown() string {
 	return all.join("\\\n", func(f fact) string {
-		if f.isLink && strings.Trim(f.value, plainURL) == "" {
-			return "**" + f.label + ":** [" + richtext.EscapeMarkdown(f.value) + "](" + f.value + ")"
+		line := "**" + f.label + ":** "
+		switch value := richtext.EscapeMarkdown(f.value); {
+		case f.address != "" && strings.Trim(f.address, plainURL) == "":
+			return line + "[" + value + "](" + f.address + ")"
+		case f.address != "" && f.address != f.value:
+			return line + value + " (" + richtext.EscapeMarkdown(f.address) + ")"
+		default:
+			return line + value
 		}
-		return "**" + f.label + ":** " + richtext.EscapeMarkdown(f.value)
 	})
 }
 
 func (all facts) html() string {
 	return "<p>" + all.join("<br>", func(f fact) string {
 		escaped := richtext.EscapeHTML(f.value)
-		if f.isLink {
-			escaped = `<a href="` + escaped + `" rel="nofollow noopener noreferrer">` + escaped + "</a>"
+		if f.address != "" {
+			escaped = `<a href="` + richtext.EscapeHTML(f.address) + `" rel="nofollow noopener noreferrer">` + escaped + "</a>"
 		}
 		return "<b>" + f.label + ":</b> " + escaped
 	}) + "</p>"

@@ -91,7 +91,8 @@ func cutBlocks(nodes []any, room int) []any {
 	for _, node := range nodes {
 		size := adfLength(node) + 1
 		if size > room {
-			if cut := cutNode(node.(map[string]any), room-1); cut != nil {
+			object, _ := node.(map[string]any) // else nobody knows where to cut it
+			if cut := cutNode(object, room-1); cut != nil {
 				kept = append(kept, cut)
 			}
 			return kept

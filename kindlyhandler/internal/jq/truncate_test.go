@@ -147,6 +147,17 @@ func TestTruncateADF(t *testing.T) {
 	}
 }
 
+// What an expression makes up need not be a document.
+func TestTruncateADF_otherContent(t *testing.T) {
+	for _, content := range []string{`[$base]`, `[[$base]]`, `[1, $base]`, `[{content: [$base]}]`, `[{text: 1, content: $base}]`} {
+		e, err := Compile(`{type: "doc", version: 1, content: `+content+`} | truncate_adf(150)`, "$base")
+		require.NoError(t, err)
+		cut, err := e.Eval(t.Context(), nil, strings.Repeat("words ", 100))
+		require.NoError(t, err, content)
+		require.LessOrEqual(t, len(mustEncode(t, cut)), 150+len(note), content)
+	}
+}
+
 func mustEncode(t testing.TB, v any) string {
 	t.Helper()
 	encoded, err := Encode(v)

@@ -16,11 +16,15 @@ func FuzzRender(f *testing.F) {
 	f.Add(`x<b>y<i>z</i></b><s>~</s> <code>a` + "`" + `b</code><u>!</u><a href=tel:1>x</a>`)
 	f.Add(`<img src="https://example.no/a.png" alt="a"><img src=data:x><a href=mailto:a@b.no><img alt=x></a>`)
 	f.Add("se https://example.no/a_b(c). www.example.no ftp://x \u202e\u2066\xff\x00&#1;&notanentity;&copy=1")
+	f.Add(`<h1>a</h1><p class="b&amp;lt;">x<br /><a href="https://example.no/?a=1&amp;b=2"/>y</a></p></p><pre>` + "\n\r\n\t" + `z</pre>`)
 	f.Fuzz(func(t *testing.T, message string) {
 		if len(message) > 1<<12 {
 			t.Skip("nothing that a shorter message could not show")
 		}
 		checkRender(t, message)
+		if isStrict(message) {
+			requireSame(t, message)
+		}
 	})
 }
 

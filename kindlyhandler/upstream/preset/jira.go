@@ -23,7 +23,7 @@ var jira = &Preset{
 			issuetype: {name: $issuetype},
 			summary: .subject,
 			description: ticket_adf(32000),
-			labels: (.chat.labels + $labels | map(tag | truncate(255)) | unique),
+			labels: (.chat.labels + $labels | map(tag | truncate(255)) | unique - [""]),
 			priority: (if $priority then {name: $priority} else null end)
 		} | without_nulls)
 	}`,

@@ -113,6 +113,8 @@ type Option struct {
 	// what it means.
 	Value, Help string
 	Required    bool
+	// Choices are what a string can be; anything if there are none.
+	Choices []string
 	// Default is what an expression gets if nothing is said: of the kind's type,
 	// or nil for null.
 	Default any

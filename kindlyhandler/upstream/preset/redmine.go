@@ -11,7 +11,7 @@ var redmine = &Preset{
 	Auth: []Auth{{Options: []string{"api_key"}, Field: "X-Redmine-API-Key", Value: "{api_key}"}},
 	Options: []Option{
 		{Name: "project_id", Value: "<identifier>", Help: "of the project that gets the issue", Required: true},
-		{Name: "text_formatting", Value: "<textile|markdown>", Help: "as of Administration › Settings › General", Required: true},
+		{Name: "text_formatting", Value: "<textile|markdown>", Help: "as of Administration › Settings › General", Required: true, Choices: []string{"textile", "markdown"}},
 		{Name: "api_key", Value: "<key>", Help: "of My account › API access key"},
 		{Name: "tracker_id", Kind: Integer, Value: "<id>", Help: "of the issue's tracker"},
 		{Name: "priority_id", Kind: Integer, Value: "<id>", Help: "of the issue's priority"},

@@ -33,7 +33,7 @@ var salesforce = &Preset{
 		Priority: $priority,
 		OwnerId: $owner_id,
 		RecordTypeId: $record_type_id,
-		SuppliedEmail: (.customer.email | truncate(80)),
+		SuppliedEmail: (.customer.email | if . and length > 80 then null else . end),
 		SuppliedName: (.customer.name | truncate(80))
 	} | without_nulls`,
 	Success:   ".status == 201 or .status == 204 or .status == 200 and .body.success == true",

@@ -35,7 +35,7 @@ var zendesk = &Preset{
 			ticket_form_id: $ticket_form_id,
 			priority: $priority,
 			type: $type,
-			tags: (.chat.labels + $tags | map(tag) | unique)
+			tags: (.chat.labels + $tags | map(tag) | unique - [""])
 		}
 		+ if .customer.email then {requester: {name: (.customer.name // .customer.email | truncate(200)), email: .customer.email}} else {} end
 		| without_nulls)
