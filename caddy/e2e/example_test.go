@@ -46,7 +46,7 @@ func TestExampleOwnAPI(t *testing.T) {
 	response := s.accepted(url+"/kindly", kindlytest.DialogueWebhook())
 	ticket := regexp.MustCompile(`http://\S+/tickets`).FindString(receiver.out.String()) + "/1"
 	require.JSONEq(t, `{
-		"reply": "Ticket 1 created. We write to me@example.com.",
+		"reply": "Ticket 1 created. We answer by e-mail.",
 		"buttons": [{"type": "link", "label": "See the ticket", "value": "`+ticket+`"}],
 		"new_context": {"ticket_id": "1"}
 	}`, string(response.Body))
