@@ -59,6 +59,10 @@ const (
 	// before had more than few: a commit costs as much for one as for many.
 	company = 300 * time.Microsecond
 	few     = 4
+	// othersEach is how much later a transaction may begin after the one before
+	// for each delivery under way, maxOthers for all of them.
+	othersEach = 80 * time.Microsecond
+	maxOthers  = 4 * time.Millisecond
 )
 
 // queue has the operations that wait for a transaction.
