@@ -27,6 +27,7 @@ var eventName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 type event struct {
 	name     string
 	raw      []byte
+	received []byte // raw before anything was redacted, until its key is made
 	dialogue bool
 
 	chatID         string

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/redact"
 )
 
 // Handler answers the webhooks of one Kindly bot. It is safe for concurrent
@@ -29,7 +30,8 @@ type Handler struct {
 	dedupe        time.Duration
 	events        eventPatterns
 	ignoreSources []string
-	transcripts   *transcriptAPI // nil if they are turned off
+	redactor      *redact.Redactor // nil if nothing is redacted
+	transcripts   *transcriptAPI   // nil if they are turned off
 	targets       []*target
 	retry         delivery.RetryPolicy
 	respondWithin time.Duration
@@ -116,12 +118,8 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request) (e *event, done 
 	if refusal != nil {
 		return nil, false, refusal
 	}
-	e, err := parseEvent(body)
-	if errors.Is(err, errUnknownEvent) {
-		return nil, false, refuse(http.StatusBadRequest, reasonEvent, err)
-	}
-	if err != nil {
-		return nil, false, refuse(http.StatusBadRequest, reasonEncoding, err)
+	if e, refusal = h.read(body); refusal != nil {
+		return nil, false, refusal
 	}
 	var why string
 	switch {
@@ -152,6 +150,7 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 		return delivery.Receipt{}, err
 	}
 	key, expires := h.key(e, received)
+	e.received = nil // it is remembered as long as the attempt takes
 	deliveries := make([]*delivery.Delivery, len(h.targets))
 	for i, t := range h.targets {
 		id, err := uuid.NewV7()
@@ -217,7 +216,8 @@ const (
 
 // key identifies the webhook by its bytes, not by its signature, which
 // changes with the secret, nor by its user token: the same webhook with a
-// better one makes no second ticket.
+// better one makes no second ticket. They are those that came in: webhooks
+// that differ only in what is redacted are two.
 func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
 	window := h.dedupe
 	switch {
@@ -231,7 +231,7 @@ func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
 	hash := sha256.New()
 	hash.Write([]byte(h.name))
 	hash.Write([]byte{0})
-	hash.Write(e.raw)
+	hash.Write(e.received)
 	var key delivery.Key
 	hash.Sum(key[:0])
 	return key, received.Add(window)

@@ -163,6 +163,7 @@ func (t *target) transcript(ctx context.Context, d *delivery.Delivery, e *event,
 	}
 	answer, failure := t.handler.transcripts.fetch(ctx, e.chatID, memory)
 	if failure == nil {
+		answer = t.handler.redactor.JSON(answer, kept)
 		parsed, err := parseTranscript(answer)
 		if err == nil {
 			d.Transcript = answer
