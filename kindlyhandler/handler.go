@@ -150,7 +150,6 @@ func (h *Handler) submit(ctx context.Context, e *event, received time.Time) (del
 		return delivery.Receipt{}, err
 	}
 	key, expires := h.key(e, received)
-	e.received = nil // it is remembered as long as the attempt takes
 	deliveries := make([]*delivery.Delivery, len(h.targets))
 	for i, t := range h.targets {
 		id, err := uuid.NewV7()
@@ -228,13 +227,20 @@ func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
 	case window == 0:
 		window = defaultTicketDedupe
 	}
+	return e.sum, received.Add(window)
+}
+
+// sum returns the key of a webhook by its bytes, if it may have one.
+func (h *Handler) sum(body []byte) (key delivery.Key) {
+	if h.dedupe < 0 || len(h.targets) == 0 {
+		return key
+	}
 	hash := sha256.New()
 	hash.Write([]byte(h.name))
 	hash.Write([]byte{0})
-	hash.Write(e.received)
-	var key delivery.Key
+	hash.Write(body)
 	hash.Sum(key[:0])
-	return key, received.Add(window)
+	return key
 }
 
 // told returns what the chat is told.

@@ -42,7 +42,7 @@ func newRedactor(redactions []Redaction) (*redact.Redactor, error) {
 // all dialects: what finds a chat again and orders its messages, and what the
 // bot's makers wrote. Whatever a visitor can type, or a site set, is redacted:
 // a user_id is an e-mail address sometimes.
-var kept = redact.Shape{
+var kept = redact.NewShape(redact.Fields{
 	"organization_id": nil, "bot_id": nil, "bot": nil, "chat_id": nil, "exchange": nil, "source": nil,
 	"_links": nil, "chatlog_api_url": nil, "chat_transcript_api_url": nil,
 	"_meta":    nil,
@@ -53,13 +53,14 @@ var kept = redact.Shape{
 		"labels":   {"id": nil},
 		"messages": keptOfMessage,
 	},
-}
+})
 
-var keptOfMessage = redact.Shape{"id": nil, "created": nil, "sender": nil, "from_bot": nil, "exchange_id": nil, "exchange_type": nil}
+var keptOfMessage = redact.Fields{"id": nil, "created": nil, "sender": nil, "from_bot": nil, "exchange_id": nil, "exchange_type": nil}
 
-// read reads a webhook that is signed. What it was before it was redacted is
-// only known to key.
+// read reads a webhook that is signed. Of what it was before it was redacted,
+// only the sum is left, for its key.
 func (h *Handler) read(body []byte) (*event, *Error) {
+	sum := h.sum(body)
 	e, err := parseEvent(h.redactor.JSON(body, kept))
 	if errors.Is(err, errUnknownEvent) {
 		return nil, refuse(http.StatusBadRequest, reasonEvent, err)
@@ -67,6 +68,6 @@ func (h *Handler) read(body []byte) (*event, *Error) {
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, reasonEncoding, err)
 	}
-	e.received = body
+	e.sum = sum
 	return e, nil
 }

@@ -31,7 +31,7 @@ func BenchmarkJSON(b *testing.B) {
 		b.SetBytes(int64(len(chat)))
 		b.ReportAllocs()
 		for b.Loop() {
-			r.JSON(chat, Shape{})
+			r.JSON(chat, anything)
 		}
 	})
 	b.Run("expressions", func(b *testing.B) {
@@ -49,11 +49,12 @@ func BenchmarkJSON(b *testing.B) {
 	})
 	found = bytes.ReplaceAll(found, []byte("create ticket"), []byte("4111 1111 1111 1111"))
 	b.Run("found", func(b *testing.B) {
+		buffer := make([]byte, len(found))
 		r := newRedactor(b, everything...)
 		b.SetBytes(int64(len(chat)))
 		b.ReportAllocs()
 		for b.Loop() {
-			r.JSON(found, Shape{})
+			r.JSON(append(buffer[:0], found...), anything)
 		}
 	})
 }

@@ -23,24 +23,22 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"a":"\qme@b.no","b":04111111111111111}`))
 	r := newRedactor(f, everything...)
 	f.Fuzz(func(t *testing.T, document []byte) {
-		shape := Shape{"chat_id": nil, "a": {"id": nil}}
+		shape := NewShape(Fields{"chat_id": nil, "a": {"id": nil}})
 		if bytes.ContainsRune(document, '\\') {
-			shape = Shape{} // keys with escapes are not known
+			shape = anything // keys with escapes are not known
 		}
 		if bytes.Count(document, []byte("{"))+bytes.Count(document, []byte("[")) > loose.MaxNesting {
 			t.Skip("deeper than anybody reads, perhaps")
 		}
-		original := bytes.Clone(document)
-		redacted := r.JSON(document, shape)
-		require.Equal(t, original, document, "the original")
+		redacted := r.JSON(bytes.Clone(document), shape)
 		if !json.Valid(document) || !utf8.Valid(document) {
 			require.False(t, json.Valid(redacted) && utf8.Valid(redacted), "%q became a document", redacted)
 			return
 		}
 		require.True(t, json.Valid(redacted), "%q", redacted)
 		require.True(t, utf8.Valid(redacted), "%q", redacted)
-		require.Equal(t, redacted, r.JSON(redacted, shape), "again")
-		if before, after := decode(t, document), decode(t, redacted); !reflect.DeepEqual(expected(r, before, shape), after) {
+		require.Equal(t, redacted, r.JSON(bytes.Clone(redacted), shape), "again")
+		if before, after := decode(t, document), decode(t, redacted); !reflect.DeepEqual(expected(r, before, shape, root), after) {
 			t.Errorf("%q became %q", document, redacted)
 		}
 	})
@@ -55,8 +53,8 @@ func decode(t *testing.T, document []byte) (v any) {
 }
 
 // expected redacts what was decoded.
-func expected(r *Redactor, v any, shape Shape) any {
-	if shape == nil {
+func expected(r *Redactor, v any, shape *Shape, at place) any {
+	if at == kept {
 		return v
 	}
 	switch v := v.(type) {
@@ -70,11 +68,11 @@ func expected(r *Redactor, v any, shape Shape) any {
 		}
 	case []any:
 		for i := range v {
-			v[i] = expected(r, v[i], shape)
+			v[i] = expected(r, v[i], shape, at)
 		}
 	case map[string]any:
 		for key := range v {
-			v[key] = expected(r, v[key], shape.of([]byte(key), false))
+			v[key] = expected(r, v[key], shape, shape.field(at, []byte(key)))
 		}
 	}
 	return v

@@ -170,7 +170,7 @@ func matchesNothing(re *syntax.Regexp) bool {
 func (r *Redactor) text(to, text []byte, scan bool, room *int) ([]byte, bool) {
 	begin, changed := len(to), false
 	if scan && r.scanner.any {
-		if to, changed = r.names(to, text, room); changed {
+		if to, changed = r.names(to, text, room); changed && len(r.expressions) > 0 {
 			text = bytes.Clone(to[begin:])
 		}
 	}

@@ -69,6 +69,20 @@ func unit(s []byte) (rune, bool) {
 	return rune(b[0])<<8 | rune(b[1]), true
 }
 
+// sizeOfString returns how long what appendString appends can be.
+func sizeOfString(text []byte) int {
+	size := len(text) + 2
+	for _, c := range text {
+		switch class := classes[c]; {
+		case class&control != 0:
+			size += 5
+		case class&(quote|escape) != 0:
+			size++
+		}
+	}
+	return size
+}
+
 // appendString appends a text as a JSON string, with no more escapes than it
 // needs.
 func appendString(to, text []byte) []byte {
