@@ -1,6 +1,10 @@
 package bolt
 
-import "os"
+import (
+	"os"
+
+	"go.etcd.io/bbolt"
+)
 
 // Status is what an operator wants to know of a store.
 type Status struct {
@@ -13,6 +17,8 @@ type Status struct {
 	// again.
 	Bytes     int64 `json:"bytes"`
 	FreeBytes int64 `json:"free_bytes"`
+	// Purging says that what was erased may still be on free pages of the file.
+	Purging bool `json:"purging"`
 	// Unsaved counts completions that are not on disk yet.
 	Unsaved int `json:"unsaved"`
 	// Keys counts the webhooks that are recognised as duplicates by memory.
@@ -31,6 +37,11 @@ func (s *Store) Status() any {
 	}
 	_, free, size := s.pages()
 	status.FreeBytes = int64(free) * size
+	_, _ = s.file.view(func(tx *bbolt.Tx) error { // not while it is being replaced
+		b := purges.in(tx)
+		status.Purging = b != nil && b.Get(purgeKey) != nil
+		return nil
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
