@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -165,4 +166,28 @@ func TestErase_setAside(t *testing.T) {
 	p.erases(who, 3)
 	p.gone(who)
 	require.Empty(t, p.Status().(bolt.Status).SetAside)
+}
+
+// What could not be read of a file that was set aside may be of the chat: who
+// erases it is told, and which file that is.
+func TestErase_unread(t *testing.T) {
+	p := newPress(t)
+	who := p.arrives()
+	require.NoError(t, p.Store.Close())
+	require.NoError(t, os.WriteFile(p.path, []byte("this is no database\n"), 0o600))
+	bolt.Renames(func(from, to string) error {
+		if from == p.path {
+			return errors.Join(os.Remove(from), os.Symlink("nowhere", to)) // cannot be opened
+		}
+		return os.Rename(from, to)
+	})
+	t.Cleanup(func() { bolt.Renames(os.Rename) })
+	p.open()
+	aside := p.Status().(bolt.Status).SetAside
+	require.Len(t, aside, 1)
+	_, err := p.Erase(t.Context(), who.chat)
+	require.ErrorContains(t, err, aside[0].Path+" could not be read, and may have something of the chat: remove it")
+	require.NotContains(t, err.Error(), who.chat)
+	require.NoError(t, os.Remove(aside[0].Path))
+	p.erases(who, 0)
 }
