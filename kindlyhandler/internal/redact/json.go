@@ -85,11 +85,10 @@ func (w *writer) walk(shape *Shape) {
 			levels[depth] = level{value, c == '{'}
 			key = c == '{'
 		case '}', ']':
-			if depth == 0 {
+			if depth--; depth < 0 {
 				return
 			}
-			depth--
-			value = levels[depth].place
+			value = levels[depth].place //nolint:gosec // it is within
 		case ',':
 			key, value = levels[depth].object, levels[depth].place
 		case '"':

@@ -86,7 +86,7 @@ func endOfSwedish(text []byte, i, run int) int {
 		i, run = i+2, run-2
 	}
 	var number [10]byte
-	end := 0
+	var end int
 	if plus := i + 6; run == 6 && plus < len(text) && text[plus] == '+' && digits(text, plus+1) == 4 {
 		copy(number[:], text[i:plus])
 		copy(number[6:], text[plus+1:])
