@@ -46,7 +46,7 @@ func (s *Store) untilPurge() time.Duration {
 // endPurge notes, in the new file, that it has nothing that was erased: unless
 // something was since it was begun.
 func (c *compaction) endPurge() error {
-	if c.asked > c.asking {
+	if c.asked > c.asking || !c.purging() {
 		return nil
 	}
 	return c.write(func(to *bbolt.Tx) error {
