@@ -61,6 +61,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //		dedupe        <window>|off
 //		events        <pattern...>
 //		ignore_source <source...>
+//		redact        <name|regexp> [<replacement>]
 //		api_key       <key>
 //		transcript    off
 //		transcript {
@@ -132,6 +133,8 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 		return appendArgs(d, &h.Events, "<pattern...>")
 	case "ignore_source":
 		return appendArgs(d, &h.IgnoreSources, "<source...>")
+	case "redact":
+		return h.unmarshalRedact(d)
 	case "api_key":
 		return oneArg(d, &h.APIKey, "<key>")
 	case "transcript":
@@ -161,7 +164,7 @@ func (h *Handler) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "button":
 		return h.unmarshalButton(d)
 	default:
-		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, api_key, transcript, chat_auth, upstream, "+
+		return unknown(d, "kindly_webhook", "secret, verify_token, max_body, dedupe, events, ignore_source, redact, api_key, transcript, chat_auth, upstream, "+
 			"retry, respond_within, reply, reply_pending, reply_failed, new_context, exchange_slug, button")
 	}
 }

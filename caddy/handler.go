@@ -116,6 +116,10 @@ type Handler struct {
 	// Sources of chats that make no ticket, such as `test`.
 	IgnoreSources []string `json:"ignore_sources,omitempty"`
 
+	// What is taken out of webhooks and transcripts before they are stored or
+	// sent. Default: nothing.
+	Redact []*Redaction `json:"redact,omitempty"`
+
 	// The key for Kindly's Chat Transcript API (Kindly: Connect › API Keys),
 	// with the scope "Read chats". Required unless the transcript is off. It
 	// is sent as a Bearer token unless it names another scheme itself. Global
@@ -320,6 +324,7 @@ func (h *Handler) options(ctx caddy.Context) (o kindlyhandler.Options, err error
 		Dedupe:        time.Duration(h.Dedupe),
 		Events:        h.Events,
 		IgnoreSources: h.IgnoreSources,
+		Redact:        h.redactions(),
 		Retry:         h.Retry.policy(),
 		RespondWithin: kindlyhandler.DefaultRespondWithin,
 		Reply:         texts(h.Reply),

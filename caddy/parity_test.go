@@ -30,6 +30,7 @@ var configured = []any{
 	kindly.OAuth2{},
 	kindly.Retry{},
 	kindly.Button{},
+	kindly.Redaction{},
 }
 
 var snakeCase = regexp.MustCompile(`^[a-z]+[0-9]*(_[a-z]+)*$`)
@@ -74,6 +75,11 @@ func TestJSONParity(t *testing.T) {
 		}
 		if retry, ok := handler["retry"]; ok {
 			keysOf(retry, "Retry", reached)
+		}
+		if redactions, ok := handler["redact"]; ok {
+			for _, redaction := range redactions.([]any) {
+				keysOf(redaction, "Redaction", reached)
+			}
 		}
 		if buttons, ok := handler["buttons"]; ok {
 			keysOf(buttons.([]any)[0], "Button", reached)
@@ -134,14 +140,14 @@ func TestJSONIsDocumented(t *testing.T) {
 	}
 	for _, optional := range []string{
 		"App.StoreRaw", "App.Retention", "App.DeadRetention", "App.MaxPending", "App.GracePeriod", "BoltStore.Path", "Handler.Name", "Handler.MaxBody", "Handler.Dedupe", "Handler.Events", "Handler.RespondWithin",
-		"Handler.ChatAuth", "ChatAuth.Required", "Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
+		"Handler.Redact", "Redaction.Replacement", "Handler.ChatAuth", "ChatAuth.Required", "Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",
 		"Upstream.Name", "Upstream.Preset", "Upstream.Method", "Upstream.Body", "Upstream.Success", "Upstream.TicketID", "Upstream.TicketURL", "Upstream.OAuth2", "OAuth2.TokenURL", "OAuth2.Scopes", "Upstream.Timeout", "Upstream.Concurrency", "Upstream.Rate", "Upstream.TransportRaw",
 	} {
 		assert.Contains(t, strings.Join(strings.Fields(docs[optional]), " "), "Default: ", optional)
 	}
-	for _, required := range []string{"Handler.Secrets", "Handler.APIKey", "Upstream.URL", "OAuth2.ClientID", "OAuth2.ClientSecret", "Button.Type", "Button.Label", "Button.Value"} {
+	for _, required := range []string{"Handler.Secrets", "Handler.APIKey", "Upstream.URL", "OAuth2.ClientID", "OAuth2.ClientSecret", "Button.Type", "Button.Label", "Button.Value", "Redaction.Pattern"} {
 		assert.Regexp(t, "(?i)required", docs[required], required)
 	}
 }
@@ -150,7 +156,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "chat_auth.go", "upstream.go", "oauth2.go", "retry.go", "button.go"} {
+	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "chat_auth.go", "upstream.go", "oauth2.go", "retry.go", "button.go", "redact.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

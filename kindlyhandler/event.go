@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/loose"
 )
 
@@ -27,6 +28,7 @@ var eventName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 type event struct {
 	name     string
 	raw      []byte
+	sum      delivery.Key // of what came in
 	dialogue bool
 
 	chatID         string

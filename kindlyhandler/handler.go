@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/redact"
 )
 
 // Handler answers the webhooks of one Kindly bot. It is safe for concurrent
@@ -30,7 +31,8 @@ type Handler struct {
 	dedupe        time.Duration
 	events        eventPatterns
 	ignoreSources []string
-	transcripts   *transcriptAPI // nil if they are turned off
+	redactor      *redact.Redactor // nil if nothing is redacted
+	transcripts   *transcriptAPI   // nil if they are turned off
 	targets       []*target
 	retry         delivery.RetryPolicy
 	respondWithin time.Duration
@@ -129,12 +131,8 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, started time.Tim
 	if refusal != nil {
 		return nil, answered, refusal
 	}
-	e, err := parseEvent(body)
-	if errors.Is(err, errUnknownEvent) {
-		return nil, answered, refuse(http.StatusBadRequest, reasonEvent, err)
-	}
-	if err != nil {
-		return nil, answered, refuse(http.StatusBadRequest, reasonEncoding, err)
+	if e, refusal = h.read(body); refusal != nil {
+		return nil, answered, refusal
 	}
 	var why string
 	switch {
@@ -233,7 +231,8 @@ const (
 
 // key identifies the webhook by its bytes, not by its signature, which
 // changes with the secret, nor by its user token: the same webhook with a
-// better one makes no second ticket.
+// better one makes no second ticket. They are those that came in: webhooks
+// that differ only in what is redacted are two.
 func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
 	window := h.dedupe
 	switch {
@@ -244,13 +243,20 @@ func (h *Handler) key(e *event, received time.Time) (delivery.Key, time.Time) {
 	case window == 0:
 		window = defaultTicketDedupe
 	}
+	return e.sum, received.Add(window)
+}
+
+// sum returns the key of a webhook by its bytes, if it may have one.
+func (h *Handler) sum(body []byte) (key delivery.Key) {
+	if h.dedupe < 0 || len(h.targets) == 0 {
+		return key
+	}
 	hash := sha256.New()
 	hash.Write([]byte(h.name))
 	hash.Write([]byte{0})
-	hash.Write(e.raw)
-	var key delivery.Key
+	hash.Write(body)
 	hash.Sum(key[:0])
-	return key, received.Add(window)
+	return key
 }
 
 // told returns what the chat is told.

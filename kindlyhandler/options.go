@@ -3,8 +3,8 @@
 // upstreams, and answers the chat. It works with any Go server, and knows
 // nothing of Caddy.
 //
-// A request's way, in reading order: signature.go, receive.go, event.go,
-// chat_token.go, identity.go, transcript.go, ticket.go, reply.go; handler.go
+// A request's way, in reading order: signature.go, receive.go, redaction.go,
+// event.go, chat_token.go, identity.go, transcript.go, ticket.go, reply.go; handler.go
 // puts them together, target.go is the part that a delivery goes through later.
 // What is stored, when it is attempted and for how long lies in package
 // delivery, the simulated Kindly for tests in package kindlytest.
@@ -64,6 +64,9 @@ type Options struct {
 	Events []string
 	// IgnoreSources are sources of chats that make no ticket, such as "test".
 	IgnoreSources []string
+	// Redact says what is taken out of webhooks and transcripts before they are
+	// stored or sent. Default nothing.
+	Redact []Redaction
 	// Transcript says where transcripts come from. nil: tickets go without.
 	Transcript *TranscriptOptions
 	// ChatAuth says how user tokens are checked. nil: they are not.
@@ -177,6 +180,9 @@ func New(o Options) (*Handler, error) {
 		return nil, err
 	}
 	var err error
+	if h.redactor, err = newRedactor(o.Redact); err != nil {
+		return nil, err
+	}
 	if o.Transcript != nil {
 		if h.transcripts, err = newTranscriptAPI(*o.Transcript, userAgent()); err != nil {
 			return nil, err

@@ -29,12 +29,12 @@ func BenchmarkServe(b *testing.B) {
 
 // benchmarkJob returns what does the whole job for one webhook, of another chat
 // each time.
-func benchmarkJob(b *testing.B) func() {
+func benchmarkJob(b *testing.B, change ...func(*Options)) (serve func()) {
 	b.Helper()
 	const chat = "5a3a38dfd923ba4238c70ca0"
 	body := readTestdata(b, "dialogue-webhook.json")
 	at := bytes.Index(body, []byte(chat))
-	h := benchmarkHandler(b)
+	h := benchmarkHandler(b, change...)
 	mac := hmac.New(sha256.New, []byte(publishedSecret))
 	var sum digest
 	n := 0
@@ -73,9 +73,9 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-func benchmarkHandler(b *testing.B) *Handler {
+func benchmarkHandler(b *testing.B, change ...func(*Options)) *Handler {
 	b.Helper()
-	h, err := New(Options{
+	o := Options{
 		Secrets:    []string{publishedSecret},
 		Transcript: &TranscriptOptions{APIKey: "key", Transport: answers200(readTestdata(b, "transcript.json"))},
 		Upstreams: []UpstreamOptions{{
@@ -84,7 +84,11 @@ func benchmarkHandler(b *testing.B) *Handler {
 		}},
 		RespondWithin: 5 * time.Second,
 		Reply:         Texts{"": "Ticket {kindly.ticket.id} created."},
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	h, err := New(o)
 	if err != nil {
 		b.Fatal(err)
 	}

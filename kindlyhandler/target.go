@@ -207,6 +207,7 @@ func (t *target) fetch(ctx context.Context, d *delivery.Delivery, e *event, memo
 	if failure != nil {
 		return nil, failure
 	}
+	answer = t.handler.redactor.JSON(answer, kept)
 	parsed, err := parseTranscript(answer)
 	if err != nil {
 		return nil, &transcriptError{err: fmt.Errorf("transcript API: %w", err), status: http.StatusOK}

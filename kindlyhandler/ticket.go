@@ -105,8 +105,8 @@ type KindlyTicket struct {
 	AssignedAgent json.RawMessage `json:"assigned_agent"`
 }
 
-// Source is what Kindly sent, untouched: the webhook's body, and the answer
-// of the Chat Transcript API, null where there was none.
+// Source is what Kindly sent, untouched but for what is redacted: the webhook's
+// body, and the answer of the Chat Transcript API, null where there was none.
 type Source struct {
 	Webhook json.RawMessage `json:"webhook"`
 	Chat    json.RawMessage `json:"chat"`

@@ -96,7 +96,8 @@ type Store interface {
 	Drop(ctx context.Context, id uuid.UUID) (*Delivery, error)
 
 	// Erase drops all deliveries of a chat, in every lane and state, and
-	// returns how many there were. Those without a chat are of none.
+	// returns how many there were. Those without a chat are of none. What a
+	// store keeps of them on a disk, also of earlier ones, is gone soon after.
 	Erase(ctx context.Context, chatID string) (int, error)
 
 	// Count counts the deliveries of each lane that has any.

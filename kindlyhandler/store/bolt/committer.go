@@ -43,6 +43,10 @@ func (s *Store) commit() {
 				continue
 			}
 		default:
+			if wait := s.untilPurge(); wait > 0 {
+				s.linger(wait)
+				continue
+			}
 			<-s.queue.wake
 			continue
 		}

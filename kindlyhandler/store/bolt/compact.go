@@ -14,10 +14,11 @@ import (
 
 // A file that bbolt has grown never shrinks, and its list of free pages is
 // written with every commit: hundreds of thousands of them cost most of the
-// speed. So a file that is mostly empty is copied into a new one, a chunk
-// between two commits, while commits go to both; then the new one takes its
-// place. All of that is done by the committer, but for the flushes, which take
-// long: the copy is not durable before the last of them.
+// speed. So a file that is mostly empty, or has what was erased (purge.go), is
+// copied into a new one, a chunk between two commits, while commits go to both;
+// then the new one takes its place. All of that is done by the committer, but
+// for the flushes, which take long: the copy is not durable before the last of
+// them.
 //
 // On Windows an open file cannot be replaced: there it stays as it is.
 type compaction struct {
@@ -31,6 +32,9 @@ type compaction struct {
 	unflushed    int        // bytes, about
 	flushing     chan error // not nil while a flush is under way
 	next         time.Time  // not before
+	// asked is how often a purge was asked for, asking the same when the
+	// compaction under way began, purged when the latest one did that has ended.
+	asked, asking, purged int
 	// began and copied are for the log.
 	began  time.Time
 	copied int
@@ -104,7 +108,17 @@ func (c *compaction) abandon() {
 	}
 	_ = closeDB(c.db)
 	_ = os.Remove(c.path)
-	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactRetry)}
+	*c = c.ended(compactRetry)
+}
+
+// ended returns the compaction without what is under way; the next one comes
+// after a pause.
+func (c *compaction) ended(pause time.Duration) compaction {
+	return compaction{
+		path: c.path, least: c.least, chunk: c.chunk,
+		asked: c.asked, purged: c.purged,
+		next: time.Now().Add(pause),
+	}
 }
 
 // compactSome does a part of the work, and tells whether more can be done at
@@ -116,7 +130,7 @@ func (s *Store) compactSome() bool {
 			return false
 		}
 		c.next = time.Now().Add(compactPause)
-		return s.worthCompacting() && s.startCompacting()
+		return canReplace && (c.purging() || s.worthCompacting()) && s.startCompacting()
 	}
 	var err error
 	select {
@@ -148,8 +162,11 @@ func (s *Store) compactSome() bool {
 // worthCompacting tells whether more than half of the file is free, and much.
 func (s *Store) worthCompacting() bool {
 	pages, free, _ := s.pages()
-	return free >= s.compact.least && free > min(pages/2, 2*s.compact.least) && runtime.GOOS != "windows"
+	return free >= s.compact.least && free > min(pages/2, 2*s.compact.least)
 }
+
+// canReplace tells whether a file that is open can be replaced.
+const canReplace = runtime.GOOS != "windows"
 
 // pages returns how many pages the file has in use, how many of them are free,
 // and their size.
@@ -181,7 +198,7 @@ func (s *Store) startCompacting() bool {
 		return false
 	}
 	db.NoSync = true // until it is complete
-	c.db, c.began, c.copied, c.last, c.unflushed = db, time.Now(), 0, nil, 0
+	c.db, c.began, c.copied, c.last, c.unflushed, c.asking = db, time.Now(), 0, nil, 0, c.asked
 	if c.rest, err = s.tables(); err != nil {
 		c.abandon()
 		return false
@@ -278,7 +295,7 @@ func (s *Store) flushCopy() {
 // swap puts the new file in place of the old one.
 func (s *Store) swap() error {
 	c := &s.compact
-	if err := s.copySequence(); err != nil {
+	if err := errors.Join(s.copySequence(), c.endPurge()); err != nil {
 		return err
 	}
 	if err := c.db.Sync(); err != nil {
@@ -292,7 +309,8 @@ func (s *Store) swap() error {
 	_ = closeDB(s.file.replace(c.db))
 	s.log.Info("the store's file was compacted", zap.String("path", s.path),
 		zap.Int("records", c.copied), zap.Duration("took", time.Since(c.began)))
-	*c = compaction{path: c.path, least: c.least, chunk: c.chunk, next: time.Now().Add(compactPause)}
+	c.purged = c.asking
+	*c = c.ended(compactPause)
 	return nil
 }
 

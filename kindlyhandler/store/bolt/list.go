@@ -148,13 +148,17 @@ func (s *Store) Drop(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, e
 }
 
 // Erase implements [delivery.Store]. It looks through all deliveries, and takes
-// a second or two for a million of them.
+// a second or two for a million of them. What is left on free pages of the file
+// goes soon after, when they are not copied (see purge.go).
 func (s *Store) Erase(ctx context.Context, chatID string) (n int, err error) {
 	if err := s.usable(ctx); err != nil {
 		return 0, err
 	}
 	if chatID == "" {
 		return 0, nil
+	}
+	if err := s.askForPurge(ctx); err != nil {
+		return 0, err
 	}
 	q := delivery.Query{ChatID: chatID, Limit: chunk}
 	for {
@@ -171,8 +175,7 @@ func (s *Store) Erase(ctx context.Context, chatID string) (n int, err error) {
 			}
 		}
 		if q.Before = page.Before; q.Before == (uuid.UUID{}) {
-			// Nothing in a damaged file tells for sure whose it is.
-			return n, s.removeAsides(s.now().Add(time.Second))
+			return n, errors.Join(s.askForPurge(ctx), s.eraseAsides())
 		}
 	}
 }

@@ -90,6 +90,9 @@ func (s *Store) load() error {
 			}
 		}
 		s.reserve = reserve{there: w.bucket(reserved) != nil}
+		if w.get(purges, purgeKey) != nil && !s.compact.purging() {
+			s.compact.asked++
+		}
 		return w.fault
 	}); err != nil {
 		return err

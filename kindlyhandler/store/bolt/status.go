@@ -1,6 +1,10 @@
 package bolt
 
-import "os"
+import (
+	"os"
+
+	"go.etcd.io/bbolt"
+)
 
 // Status is what an operator wants to know of a store.
 type Status struct {
@@ -17,6 +21,8 @@ type Status struct {
 	// where the system does not tell.
 	DiskFreeBytes int64 `json:"disk_free_bytes,omitempty"`
 	DiskBytes     int64 `json:"disk_bytes,omitempty"`
+	// Purging says that what was erased may still be on free pages of the file.
+	Purging bool `json:"purging"`
 	// Unsaved counts completions that are not on disk yet.
 	Unsaved int `json:"unsaved"`
 	// Keys counts the webhooks that are recognised as duplicates by memory.
@@ -36,6 +42,11 @@ func (s *Store) Status() any {
 	status.DiskFreeBytes, status.DiskBytes, _ = diskSpace(s.path)
 	_, free, size := s.pages()
 	status.FreeBytes = int64(free) * size
+	_, _ = s.file.view(func(tx *bbolt.Tx) error { // not while it is being replaced
+		b := purges.in(tx)
+		status.Purging = b != nil && b.Get(purgeKey) != nil
+		return nil
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
