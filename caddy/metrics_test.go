@@ -26,7 +26,10 @@ import (
 // metrics returns all that Prometheus would scrape.
 func (l *lifecycle) metrics() string {
 	l.t.Helper()
-	response, err := http.Get("http://" + l.address + "/metrics")
+	request, err := http.NewRequestWithContext(l.context(), http.MethodGet, "http://"+l.address+"/metrics", nil)
+	require.NoError(l.t, err)
+	request.Close = true // a reload would end the connection
+	response, err := http.DefaultClient.Do(request)
 	require.NoError(l.t, err)
 	defer response.Body.Close()
 	metrics, err := io.ReadAll(response.Body)

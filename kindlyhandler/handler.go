@@ -272,12 +272,14 @@ func (h *Handler) told(receipt delivery.Receipt, e *event) []byte {
 }
 
 // logAccepted tells of a webhook that is stored. That is news where the chat has
-// to be told that its ticket will follow; of the rest, attempts tell what goes
-// wrong.
+// to be told that its ticket will follow, unless it is so for many; of the rest,
+// attempts tell what goes wrong.
 func (h *Handler) logAccepted(result Result, deliveries []*delivery.Delivery, took time.Duration) {
-	level := zap.DebugLevel
+	level, more := zap.DebugLevel, 0
 	if result.Outcome == delivery.Pending.String() && h.respondWithin > 0 {
-		level = zap.InfoLevel
+		if n, ok := h.complaints.allow(reasonPending, time.Now()); ok {
+			level, more = zap.InfoLevel, n
+		}
 	}
 	c := h.log.Check(level, "webhook accepted")
 	if c == nil {
@@ -296,6 +298,9 @@ func (h *Handler) logAccepted(result Result, deliveries []*delivery.Delivery, to
 			others = append(others, d.ID)
 		}
 		fields = append(fields, zap.Stringers("other_deliveries", others))
+	}
+	if more > 0 {
+		fields = append(fields, zap.Int("not_logged", more))
 	}
 	c.Write(fields...)
 }

@@ -1,6 +1,7 @@
 package kindlyhandler_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -92,6 +93,24 @@ func TestServe_pending(t *testing.T) {
 			assert.ElementsMatch(t, ids, []any{fields["delivery"], fields["other_deliveries"].([]any)[0]})
 		})
 	}
+}
+
+// Pending webhooks in a flood are no news any more.
+func TestServe_manyPending(t *testing.T) {
+	r := newRig(t, setup{options: func(o *kindlyhandler.Options) { o.RespondWithin = time.Millisecond }})
+	r.desk.Fail(kindlytest.Status(http.StatusServiceUnavailable))
+	const webhooks = 50 // in less than some seconds
+	for i := range webhooks {
+		_, err := r.serve(kindlytest.DialogueWebhookFor(fmt.Sprint("chat-", i)))
+		require.NoError(t, err)
+	}
+	levels := make(map[string]int)
+	for _, line := range r.logged("webhook accepted") {
+		levels[line.Level.String()]++
+	}
+	assert.Equal(t, webhooks, levels["info"]+levels["debug"])
+	assert.GreaterOrEqual(t, levels["info"], 10)
+	assert.Positive(t, levels["debug"])
 }
 
 func TestServe_refusedResult(t *testing.T) {

@@ -89,6 +89,10 @@ type complaint struct {
 	notLogged int
 }
 
+// reasonPending is no refusal, but as many as there are of these while an
+// upstream is down.
+const reasonPending reason = "pending"
+
 // allow tells whether a refusal is logged, and how many were not since the
 // last one that was.
 func (c *complaints) allow(why reason, now time.Time) (notLogged int, ok bool) {
