@@ -58,7 +58,7 @@ func (s *Store) complete(e *entry, d *delivery.Delivery) (done bool, err error) 
 		chat: c.chat,
 		do: func(w *writer) error {
 			s.mu.Lock()
-			gone := x.claims[e.id].state == dropped
+			gone := x.claims[e.id].state == dropped || x.unsaved[e.id] != d // and forgotten since
 			s.mu.Unlock()
 			if gone {
 				return delivery.ErrNotFound
@@ -221,7 +221,8 @@ func (s *Store) removeFromIndex(w *writer, id uuid.UUID, r *record) uint64 {
 		state, chat = delivery.Delivered, 0 // it has left it
 	}
 	w.onFailure(s.index.count(r.lane, state, -1))
-	if c := s.index.claims[id]; r.state == delivery.Pending && c.state != withdrawn {
+	// Who holds a claim may have saved it in this transaction, and try again.
+	if c := s.index.claims[id]; (r.state == delivery.Pending || c.state == granted) && c.state != withdrawn {
 		w.onFailure(s.index.mark(id, claim{state: dropped}))
 	}
 	if r.place != placeHeld {
