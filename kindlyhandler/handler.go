@@ -188,11 +188,14 @@ func (h *Handler) submit(ctx context.Context, e *event, trace string, received t
 	}
 	// For one attempt only: what is read from an event is not safe to share.
 	deliveries[0].Memo = &memo{event: e}
-	receipt, err = dispatcher.Submit(ctx, deliveries, wait)
-	if next := h.dispatcher.Load(); errors.Is(err, delivery.ErrClosed) && next != dispatcher {
-		receipt, err = next.Submit(ctx, deliveries, wait) // connected since
+	for {
+		receipt, err = dispatcher.Submit(ctx, deliveries, wait)
+		next := h.dispatcher.Load()
+		if !errors.Is(err, delivery.ErrClosed) || next == dispatcher {
+			return receipt, deliveries, err
+		}
+		dispatcher = next // connected since
 	}
-	return receipt, deliveries, err
 }
 
 var (
