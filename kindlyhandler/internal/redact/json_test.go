@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -56,16 +55,18 @@ func TestJSON_invalid(t *testing.T) {
 	require.Equal(t, notUTF8, string(r.JSON([]byte(notUTF8), anything)))
 }
 
-// TestJSON_untouched has documents in which nothing is found cost no memory,
-// and come back themselves.
+// TestJSON_untouched has documents in which nothing is found come back
+// themselves.
 func TestJSON_untouched(t *testing.T) {
 	var none *Redactor
 	document := []byte(`{"a":"me@example.com"}`)
 	require.Same(t, &document[0], &none.JSON(document, nil)[0])
 
-	r := newRedactor(t, everything...)
-	document = []byte(`{"id":"4111111111111111","a":"nothing to \"see\" 12345678901","b":[1,2.5,12345678901]}`)
-	shape := NewShape(Fields{"id": nil})
-	require.Same(t, &document[0], &r.JSON(document, shape)[0])
-	assert.Zero(t, testing.AllocsPerRun(100, func() { r.JSON(document, shape) }))
+	document, shape := untouched()
+	require.Same(t, &document[0], &newRedactor(t, everything...).JSON(document, shape)[0])
+}
+
+// untouched returns a document in which nothing is to be found.
+func untouched() ([]byte, *Shape) {
+	return []byte(`{"id":"4111111111111111","a":"nothing to \"see\" 12345678901","b":[1,2.5,12345678901]}`), NewShape(Fields{"id": nil})
 }
