@@ -136,9 +136,9 @@ func (s *Store) waitForCompany(last int) {
 // one.
 func (s *Store) waitForOthers(ended time.Time) {
 	s.mu.Lock()
-	underWay := time.Duration(len(s.index.claims))
+	underWay := len(s.index.claims)
 	s.mu.Unlock()
-	time.Sleep(min(underWay*othersEach, maxOthers) - time.Since(ended))
+	time.Sleep(min(time.Duration(underWay)*othersEach, maxOthers) - time.Since(ended))
 }
 
 // refuse ends what waits and cannot be committed any more.
