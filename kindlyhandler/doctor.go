@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/doctor"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
 )
 
 // unknownChat is in the form of a chat's id, and none's.
@@ -60,7 +61,7 @@ func CheckTranscripts(ctx context.Context, o TranscriptOptions, p *doctor.Prober
 		f.Fix = "check firewalls on the way, and `transcript`: its `api`, and its `transport` if this machine needs a proxy"
 		return f
 	}
-	f.Message = "Kindly's API answers " + statusText(answer.Status)
+	f.Message = "Kindly's API answers " + outbound.Status(answer.Status)
 	switch status := answer.Status; {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		f.Status, f.Fix = doctor.Problem, key
@@ -89,15 +90,11 @@ func CheckTranscripts(ctx context.Context, o TranscriptOptions, p *doctor.Prober
 		f.Status = doctor.Unknown
 		f.Message += " for a chat that there is not, and the same for a wrong key: whether it takes this one cannot be known without a chat"
 		if control.Status != answer.Status {
-			f.Message = strings.Replace(f.Message, "the same", statusText(control.Status), 1)
+			f.Message = strings.Replace(f.Message, "the same", outbound.Status(control.Status), 1)
 		}
 		f.Fix = "have a dialogue send a webhook, and look whether its ticket has the transcript"
 	}
 	return f
-}
-
-func statusText(status int) string {
-	return strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status)))
 }
 
 // probe asks for the chat that there is not.

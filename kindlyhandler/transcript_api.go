@@ -173,7 +173,7 @@ func (a *transcriptAPI) fetch(ctx context.Context, chatID string, memory *outbou
 	defer resp.Body.Close()
 	if status := resp.StatusCode; status < 200 || status > 299 {
 		return nil, &transcriptError{
-			err:       fmt.Errorf("the transcript API answered %s", strings.TrimSpace(fmt.Sprint(status, " ", http.StatusText(status)))),
+			err:       errors.New("the transcript API answered " + outbound.Status(status)),
 			status:    status,
 			transient: status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500,
 		}

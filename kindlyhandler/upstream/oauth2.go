@@ -255,10 +255,7 @@ var tokenErrors = map[string]string{
 
 func tokenRefused(refusal *oauth2.RetrieveError) error {
 	status := refusal.Response.StatusCode
-	err := fmt.Errorf("the token endpoint answered %d", status)
-	if text := http.StatusText(status); text != "" {
-		err = fmt.Errorf("%w %s", err, text)
-	}
+	err := errors.New("the token endpoint answered " + outbound.Status(status))
 	if advice, ok := tokenErrors[refusal.ErrorCode]; ok {
 		return fmt.Errorf("%w, %s: %s", err, refusal.ErrorCode, advice)
 	}

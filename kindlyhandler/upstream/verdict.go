@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/internal/outbound"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/upstream/preset"
 )
 
@@ -60,13 +61,8 @@ func throttled(resp *http.Response, now time.Time, p *preset.Preset) delivery.Ou
 	return o
 }
 
-// answered describes a status in our own words: the reason phrase and the
-// body are the other side's.
 func answered(status int) error {
-	if text := http.StatusText(status); text != "" {
-		return fmt.Errorf("the upstream answered %d %s", status, text)
-	}
-	return fmt.Errorf("the upstream answered %d", status)
+	return errors.New("the upstream answered " + outbound.Status(status))
 }
 
 func rateLimited(h http.Header) bool {
