@@ -132,7 +132,7 @@ func checkChatAuth(a *ChatAuth) []doctor.Finding {
 }
 
 func upstreamCheck(u *Upstream) string {
-	return "upstream " + cmp.Or(u.Name, u.Preset, kindlyhandler.DefaultName)
+	return "upstream " + kindlyhandler.UpstreamName(u.Name, u.Preset)
 }
 
 func (e *examination) checkUpstream(ctx context.Context, u *Upstream) []doctor.Finding {

@@ -1,7 +1,6 @@
 package kindly
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -111,7 +110,7 @@ func (u *Upstream) options(ctx caddy.Context) (o kindlyhandler.UpstreamOptions, 
 			TicketURL: u.TicketURL,
 		},
 	}
-	o.Name = cmp.Or(o.Name, o.Preset, kindlyhandler.DefaultName)
+	o.Name = kindlyhandler.UpstreamName(o.Name, o.Preset)
 	if u.Rate != "" {
 		if o.Rate, err = delivery.ParseRate(u.Rate); err != nil {
 			return o, fmt.Errorf("rate %w", err)

@@ -1,7 +1,6 @@
 package kindlyhandler
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -112,7 +111,7 @@ func (a *transcriptAPI) probe(ctx context.Context, p *doctor.Prober, configured 
 // sending one.
 func CheckUpstream(ctx context.Context, o UpstreamOptions, lookup Lookup, p *doctor.Prober) []doctor.Finding {
 	h := &Handler{observer: nobody{}}
-	check := "upstream " + cmp.Or(o.Name, o.Preset, DefaultName)
+	check := "upstream " + UpstreamName(o.Name, o.Preset)
 	if err := h.addUpstream(o, lookup); err != nil {
 		return []doctor.Finding{{Check: check, Status: doctor.Problem, Message: err.Error()}}
 	}

@@ -275,8 +275,12 @@ func (h *Handler) setAnswers(o Options) (err error) {
 	return nil
 }
 
+// UpstreamName returns what an upstream is called, by the name that it has been
+// given and by its preset, both of which can be empty.
+func UpstreamName(name, preset string) string { return cmp.Or(name, preset, DefaultName) }
+
 func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
-	o.Name = cmp.Or(o.Name, o.Preset, DefaultName)
+	o.Name = UpstreamName(o.Name, o.Preset)
 	if err := checkName(o.Name); err != nil {
 		return fmt.Errorf("upstream: %w", err)
 	}

@@ -121,13 +121,8 @@ func (up *Upstream) checkRequest(header http.Header) *http.Request {
 		}
 	}
 	setDefault(header, "Accept", jsonType)
-	setDefault(header, "User-Agent", up.userAgent)
-	setDefault(header, "Authorization", up.basicAuth)
 	r := &http.Request{Method: http.MethodGet, URL: up.check, Host: up.check.Host, Header: header}
-	if host := header.Get("Host"); host != "" {
-		r.Host = host
-		header.Del("Host")
-	}
+	up.complete(r)
 	return r
 }
 

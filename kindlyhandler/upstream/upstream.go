@@ -301,8 +301,6 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 		setDefault(header, field, values)
 	}
 	setDefault(header, "Content-Type", jsonType)
-	setDefault(header, "User-Agent", up.userAgent)
-	setDefault(header, "Authorization", up.basicAuth)
 	key := id.String()
 	header[IdempotencyKey] = []string{key}
 	up.signer.sign(header, key, time.Now(), ticket)
@@ -323,11 +321,19 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 		// connection that was kept for reuse turns out to be closed.
 		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(ticket)), nil },
 	}
-	if host := header.Get("Host"); host != "" {
-		r.Host = host
-		header.Del("Host")
-	}
+	up.complete(r)
 	return r.WithContext(ctx)
+}
+
+// complete sets who makes a request and by which credentials, unless its header
+// says so, and the host, if the header does.
+func (up *Upstream) complete(r *http.Request) {
+	setDefault(r.Header, "User-Agent", up.userAgent)
+	setDefault(r.Header, "Authorization", up.basicAuth)
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host = host
+		r.Header.Del("Host")
+	}
 }
 
 // setDefault sets a header, given in canonical form, that is not there.
