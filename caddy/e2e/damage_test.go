@@ -38,13 +38,13 @@ func TestDamagedFile(t *testing.T) {
 		"none":            {func(f []byte) []byte { return f }, pending, false},
 		"empty":           {func([]byte) []byte { return nil }, 0, false},
 		"garbage":         {func(f []byte) []byte { return garble(f, 0, len(f)) }, 0, true},
-		"truncated":       {func(f []byte) []byte { return f[:len(f)*3/4] }, 10, true},
+		"truncated":       {func(f []byte) []byte { return f[:len(f)*3/4] }, 5, true},
 		"truncated early": {func(f []byte) []byte { return f[:5000] }, 0, true},
-		"begin zeroed":    {func(f []byte) []byte { clear(f[:8192]); return f }, pending, true},
+		"begin zeroed":    {func(f []byte) []byte { clear(f[:16<<10]); return f }, pending, true},
 		"middle zeroed":   {func(f []byte) []byte { clear(f[len(f)/2 : len(f)/2+8192]); return f }, 20, false},
 		"middle garbled":  {func(f []byte) []byte { return garble(f, len(f)/2, 20_000) }, 15, false},
 		"bits flipped": {func(f []byte) []byte {
-			for i := 8192; i < len(f); i += 30_000 {
+			for i := 16 << 10; i < len(f); i += 30_000 {
 				f[i] ^= 0x10
 			}
 			return f

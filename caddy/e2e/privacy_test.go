@@ -106,7 +106,7 @@ func TestErase(t *testing.T) {
 	require.Zero(t, c.stop(terminate))
 	content, err := os.ReadFile(c.deliveries())
 	require.NoError(t, err)
-	clear(content[:2*os.Getpagesize()]) // both meta pages
+	clear(content[:16<<10]) // both meta pages
 	require.NoError(t, os.WriteFile(c.deliveries(), content, 0o600))
 
 	c = startIn(t, data, "", sites)

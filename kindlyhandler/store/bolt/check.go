@@ -21,7 +21,7 @@ const (
 	flagFreelist    = 0x10
 	flagBucket      = 0x01
 	leafElementSize = 16
-	defaultPageSize = 4096
+	minPageSize     = 512
 	maxPageSize     = 64 << 10
 )
 
@@ -59,7 +59,7 @@ func readMeta(r io.ReaderAt, offset int64) (m meta, ok bool) {
 
 // newestMeta returns the meta page that holds.
 func newestMeta(r io.ReaderAt) (newest meta, ok bool) {
-	for size := int64(512); size <= maxPageSize; size *= 2 {
+	for size := int64(minPageSize); size <= maxPageSize; size *= 2 {
 		for _, offset := range []int64{0, size} {
 			m, sound := readMeta(r, offset)
 			if sound && (offset == 0 || m.pageSize == size) && (!ok || m.tx > newest.tx) {
@@ -90,7 +90,7 @@ func check(path string) error {
 	switch {
 	case !ok:
 		return fmt.Errorf("%w: it has no sound meta page", errDamaged)
-	case m.pageSize < 512 || m.pageSize > maxPageSize:
+	case m.pageSize < minPageSize || m.pageSize > maxPageSize:
 		return fmt.Errorf("%w: its page size is %d", errDamaged, m.pageSize)
 	case m.pages > uint64(info.Size()/m.pageSize):
 		return fmt.Errorf("%w: it has %d bytes instead of %d", errDamaged, info.Size(), m.pages*uint64(m.pageSize))

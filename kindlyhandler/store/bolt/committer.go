@@ -32,7 +32,7 @@ func (s *Store) commit() {
 		busy := s.compactSome()
 		lazy, urgent, closed := s.queue.waiting()
 		switch {
-		case urgent > 0, lazy > 0 && (closed || busy):
+		case urgent > 0, lazy > 0 && (closed || busy && s.queue.linger() <= 0):
 		case closed:
 			return
 		case busy:
@@ -54,7 +54,7 @@ func (s *Store) commit() {
 			s.waitForCompany(last)
 			s.waitForOthers(ended)
 		}
-		completions, operations := s.queue.take(s.room, busy || closed || s.room < maxUnsaved)
+		completions, operations := s.queue.take(s.room, closed || s.room < maxUnsaved)
 		last = len(operations)
 		switch err := s.transactAll(completions, operations); {
 		case err == nil, last > 0, len(completions) > 1:

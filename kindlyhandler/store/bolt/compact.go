@@ -31,7 +31,7 @@ type compaction struct {
 	last         []byte     // the last key that was
 	unflushed    int        // bytes, about
 	flushing     chan error // not nil while a flush is under way
-	next         time.Time  // not before
+	next         time.Time  // not before, nor the next chunk while somebody waits
 	// asked is how often a purge was asked for, asking the same when the
 	// compaction under way began, purged when the latest one did that has ended.
 	asked, asking, purged int
@@ -42,7 +42,7 @@ type compaction struct {
 
 const (
 	// minFree is how many free pages are worth a compaction: 64 MiB.
-	minFree = 16 << 10
+	minFree = 64 << 20 / pageSize
 	// compactPause is how long the store waits after looking, and
 	// compactRetry after a compaction that failed.
 	compactPause = time.Second
@@ -54,6 +54,9 @@ const (
 	// maxUnflushed is how much is copied before it is flushed: the disk has
 	// commits to flush, too, for which somebody waits.
 	maxUnflushed = 16 << 20
+	// copyShare is how many times as long as a chunk took commits go on without
+	// one while somebody waits for them.
+	copyShare = 3
 )
 
 // clear removes what a crash has left.
@@ -148,8 +151,12 @@ func (s *Store) compactSome() bool {
 		return false
 	case len(c.rest) == 0:
 		err = s.swap()
+	case s.queue.awaited() && time.Now().Before(c.next):
+		return false
 	default:
+		began := time.Now()
 		err = s.copyChunk()
+		c.next = time.Now().Add(copyShare * time.Since(began))
 	}
 	if err != nil {
 		s.log.Warn("the store's file is not compacted; it is tried again later",

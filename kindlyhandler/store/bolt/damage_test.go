@@ -60,7 +60,7 @@ func filled(t *testing.T, n int) (file []byte, all []*delivery.Delivery) {
 func TestDamage(t *testing.T) {
 	const deliveries = 1000
 	file, all := filled(t, deliveries)
-	pages := len(file) / 4096
+	pages := len(file) / bolt.PageSize
 	random := rand.New(rand.NewPCG(1, 2))
 	somewhere := func() int { return random.IntN(len(file)) }
 	for _, test := range []struct {
@@ -73,15 +73,15 @@ func TestDamage(t *testing.T) {
 	}{
 		{"no damage", func(f []byte) []byte { return f }, 1, deliveries},
 		{"a flipped bit", func(f []byte) []byte { f[somewhere()] ^= 1 << random.IntN(8); return f }, 25, deliveries - 30},
-		{"a zeroed page", func(f []byte) []byte { clear(f[random.IntN(pages)*4096:][:4096]); return f }, 25, deliveries - 40},
-		{"a page's elements zeroed", func(f []byte) []byte { clear(f[random.IntN(pages)*4096+16:][:2048]); return f }, 25, deliveries - 40},
+		{"a zeroed page", func(f []byte) []byte { clear(f[random.IntN(pages)*bolt.PageSize:][:bolt.PageSize]); return f }, 25, deliveries - 80},
+		{"a page's elements zeroed", func(f []byte) []byte { clear(f[random.IntN(pages)*bolt.PageSize+16:][:2048]); return f }, 25, deliveries - 80},
 		{"zeroes somewhere", func(f []byte) []byte { i := somewhere(); clear(f[i:min(i+20_000, len(f))]); return f }, 10, deliveries - 250},
-		{"both meta pages zeroed", func(f []byte) []byte { clear(f[:8192]); return f }, 1, deliveries},
-		{"one meta page zeroed", func(f []byte) []byte { clear(f[random.IntN(2)*4096:][:4096]); return f }, 4, deliveries - 1},
-		{"cut off by a page", func(f []byte) []byte { return f[:len(f)-4096] }, 1, deliveries - 40},
+		{"both meta pages zeroed", func(f []byte) []byte { clear(f[:2*bolt.PageSize]); return f }, 1, deliveries},
+		{"one meta page zeroed", func(f []byte) []byte { clear(f[random.IntN(2)*bolt.PageSize:][:bolt.PageSize]); return f }, 4, deliveries - 1},
+		{"cut off by a page", func(f []byte) []byte { return f[:len(f)-bolt.PageSize] }, 1, deliveries - 80},
 		{"cut off", func(f []byte) []byte { return f[:somewhere()] }, 10, 0},
 		{"garbage", func(f []byte) []byte { fill(random, f); return f }, 3, 0},
-		{"garbage behind a sound meta page", func(f []byte) []byte { fill(random, f[8192:]); return f }, 3, 0},
+		{"garbage behind a sound meta page", func(f []byte) []byte { fill(random, f[2*bolt.PageSize:]); return f }, 3, 0},
 		{"garbage of odd length", func([]byte) []byte { b := make([]byte, 12_345); fill(random, b); return b }, 1, 0},
 		{"text", func([]byte) []byte { return []byte("this is no database\n") }, 1, 0},
 		{"nothing in it", func([]byte) []byte { return nil }, 1, 0},

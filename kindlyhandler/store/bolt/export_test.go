@@ -8,6 +8,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// PageSize is that of new files.
+const PageSize = pageSize
+
 // Frozen calls f while nothing is written.
 func (s *Store) Frozen(ctx context.Context, f func()) {
 	_ = s.perform(ctx, operation{do: func(*writer) error {

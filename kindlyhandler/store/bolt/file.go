@@ -83,6 +83,11 @@ func isDamage(err error) bool {
 // isFull tells whether an error means that the disk has no room.
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
+// pageSize is that of new files. The list of free pages is written with every
+// commit: the larger they are, the shorter it is after a backlog was drained.
+// 4 KiB and 16 KiB took a fifth and a third longer for a delivery's put and save.
+const pageSize = 8 << 10
+
 // open opens the database at a path, which it makes if there is none. It
 // fails with errDamaged if what is there is to be set aside.
 func open(path string, timeout time.Duration) (db *database, err error) {
@@ -104,6 +109,7 @@ func open(path string, timeout time.Duration) (db *database, err error) {
 	opened, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         timeout,
 		FreelistType:    bbolt.FreelistMapType,
+		PageSize:        pageSize,
 		InitialMmapSize: initialMmapSize(),
 		OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 			f, err = os.OpenFile(name, flag, mode)

@@ -47,7 +47,7 @@ func fillUp(t *testing.T, dir string) (free func()) {
 func TestFullDisk_atStart(t *testing.T) {
 	sound, all := filled(t, 50)
 	damaged := append([]byte(nil), sound...)
-	clear(damaged[:8192])
+	clear(damaged[:2*bolt.PageSize])
 	for name, file := range map[string][]byte{"none": nil, "empty": {}, "sound": sound, "damaged": damaged} {
 		t.Run(name, func(t *testing.T) {
 			dir := smallDisk(t, "80m")

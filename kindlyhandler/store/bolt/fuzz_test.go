@@ -40,7 +40,7 @@ func FuzzFile(f *testing.F) {
 	require.NoError(f, err)
 	f.Add([]byte{}, 0)
 	f.Add(make([]byte, 100), 0)
-	for _, at := range []int{0, 16, 4096, 8192, 12_288, 3 * 4096, 4 * 4096, 5 * 4096} {
+	for _, at := range []int{0, 16, bolt.PageSize, 2 * bolt.PageSize, 3 * bolt.PageSize, 4 * bolt.PageSize, 5 * bolt.PageSize} {
 		f.Add([]byte{0xff, 0x10, 0, 1}, at)
 	}
 

@@ -158,7 +158,7 @@ func TestErase_setAside(t *testing.T) {
 	require.NoError(t, p.Store.Close())
 	content, err := os.ReadFile(p.path)
 	require.NoError(t, err)
-	clear(content[:2*os.Getpagesize()]) // both meta pages
+	clear(content[:2*bolt.PageSize]) // both meta pages
 	require.NoError(t, os.WriteFile(p.path, content, 0o600))
 	p.open()
 	require.Len(t, p.Status().(bolt.Status).SetAside, 1)

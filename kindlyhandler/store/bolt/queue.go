@@ -148,6 +148,12 @@ func (q *queue) waiting() (lazy, urgent int, closed bool) {
 	return len(q.lazy), len(q.urgent), q.closed
 }
 
+// awaited tells whether somebody waits for an operation.
+func (q *queue) awaited() bool {
+	_, urgent, _ := q.waiting()
+	return urgent > 0
+}
+
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 // pages: all can be read, but not by bbolt.
 func harmed(t *testing.T, n int) (path string, all []*delivery.Delivery) {
 	file, all := filled(t, n)
-	for _, meta := range []int{0, 4096} {
-		clear(file[meta:][:4096])
+	for _, meta := range []int{0, bolt.PageSize} {
+		clear(file[meta:][:bolt.PageSize])
 	}
 	path = filepath.Join(fastDir(t), "deliveries.db")
 	require.NoError(t, os.WriteFile(path, file, 0o600))

@@ -40,8 +40,8 @@ func salvage(path string, found func(piece) error, lost *int) (trusted bool, err
 		return false, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	m, ok := newestMeta(f)
-	if !ok || m.pageSize < 512 || m.pageSize > maxPageSize {
-		m = meta{pageSize: defaultPageSize}
+	if !ok || m.pageSize < minPageSize || m.pageSize > maxPageSize {
+		m = meta{pageSize: guessPageSize(f)}
 	}
 	free := make(map[uint64]bool)
 	if ids, err := readFreelist(f, m); err == nil {
@@ -89,6 +89,29 @@ func salvage(path string, found func(piece) error, lost *int) (trusted bool, err
 		}
 	}
 	return trusted, nil
+}
+
+// guessPageSize returns the page size of a file that has lost its meta pages:
+// that at which the most of its first pages say which they are.
+func guessPageSize(f io.ReaderAt) (guess int64) {
+	const looks = 1000
+	header := make([]byte, pageHeaderSize)
+	most := -1
+	for size := int64(minPageSize); size <= maxPageSize; size *= 2 {
+		n := 0
+		for page := int64(2); page < looks; page++ {
+			if _, err := f.ReadAt(header, page*size); err != nil {
+				break
+			}
+			if native.Uint64(header) == uint64(page) {
+				n++
+			}
+		}
+		if n > most {
+			guess, most = size, n
+		}
+	}
+	return guess
 }
 
 // leaf reads the elements of a leaf page. It is sound if they all lie in it.
