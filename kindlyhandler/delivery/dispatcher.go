@@ -46,9 +46,12 @@ type Dispatcher struct {
 	closed      bool
 	// refuseWhileStopping: see the option.
 	refuseWhileStopping bool
-	requests            sync.WaitGroup
-	attempts            sync.WaitGroup
-	loops               sync.WaitGroup
+	// shared: other processes work with the store, too.
+	shared     bool
+	membership membership
+	requests   sync.WaitGroup
+	attempts   sync.WaitGroup
+	loops      sync.WaitGroup
 }
 
 type pushed struct{ lanes map[Lane]Definition }
@@ -78,6 +81,7 @@ func NewDispatcher(store Store, options ...Option) *Dispatcher {
 
 		prefetches: newPrefetches(),
 		spares:     spares{next: make(chan *attempt)},
+		membership: alone,
 	}
 	for _, option := range options {
 		option(q)
@@ -88,6 +92,9 @@ func NewDispatcher(store Store, options ...Option) *Dispatcher {
 	context.AfterFunc(q.ctx, func() { time.AfterFunc(lastSave, end) })
 	q.saving = saving
 	q.running, q.stop = context.WithCancel(q.ctx)
+	if shared, ok := store.(Shared); ok {
+		q.watch(shared)
+	}
 	return q
 }
 
@@ -136,7 +143,7 @@ func (q *Dispatcher) define() {
 	}
 	for name := range newest {
 		if q.lanes[name] == nil {
-			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1), health: health{since: now}}
+			l := &lane{Lane: name, dispatcher: q, wake: make(chan struct{}, 1), health: health{since: now, shared: q.shared}}
 			l.gate.freed = l.poke
 			l.health.restart(now)
 			q.lanes[name] = l
@@ -150,11 +157,10 @@ func (q *Dispatcher) define() {
 			l.health.define(false, now)
 			continue
 		}
-		l.gate.configure(definition.Concurrency, definition.Rate)
 		l.definition.Store(&definition)
 		l.health.reconfigured(now)
 		l.health.define(true, now)
-		l.poke()
+		l.configure(&definition, q.membership)
 	}
 }
 
@@ -273,7 +279,7 @@ func (q *Dispatcher) first(d *Delivery, deadline time.Time) *attempt {
 		return nil
 	}
 	definition := l.definition.Load()
-	if definition == nil || !l.worthwhile() {
+	if definition == nil || l.barred.Load() || !l.worthwhile() {
 		return nil
 	}
 	a := l.begin(d, definition)
@@ -310,6 +316,9 @@ func (q *Dispatcher) repeated(ctx context.Context, key Key, deadline time.Time) 
 		if a := q.retry(*revived, deadline); i == 0 {
 			first = a
 		}
+	}
+	if first == nil && q.now().Before(deadline) {
+		found[0] = q.elsewhere(ctx, found[0])
 	}
 	receipt := q.await(ctx, first, *found[0], deadline)
 	receipt.Duplicate = true

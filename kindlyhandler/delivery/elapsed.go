@@ -64,7 +64,10 @@ func (h *health) counted(d *Delivery, began, ended time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	from := earlier(d.DueAt, began)
-	if d.Tries == 0 && d.ChatID != "" { // it may have been held back until then
+	switch held := d.Tries == 0 && d.ChatID != ""; { // it may have been, until then
+	case held && h.shared:
+		from = began
+	case held:
 		from = later(from, h.reckoning.unblocked)
 	}
 	return h.reckoning.counted(from, ended)

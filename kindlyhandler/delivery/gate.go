@@ -35,7 +35,7 @@ type gate struct {
 var errNoRoom = errors.New("the upstream has no room for another attempt now")
 
 // configure applies to attempts that enter from now on. What the rate has
-// allowed before counts on.
+// allowed before counts on. With a limit of 0 none enters.
 func (g *gate) configure(limit int, r Rate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -61,6 +61,7 @@ type health struct {
 	lastError   string
 	lastErrorAt time.Time
 	undefined   bool
+	shared      bool // with other processes, which settle deliveries, too
 	reckoning   reckoning
 }
 

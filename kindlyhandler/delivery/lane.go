@@ -19,6 +19,7 @@ type lane struct {
 	health     health
 	gate       gate
 	empty      atomic.Bool // nothing waits for its time
+	barred     atomic.Bool // what the rate allows is for other processes
 	wake       chan struct{}
 
 	// trusted is a time far ahead at which a delivery is due rightly. It is for

@@ -119,7 +119,11 @@ func (q *Dispatcher) save(d *Delivery) {
 			return
 		}
 		if errors.Is(err, ErrNotFound) {
-			q.log.Info("the delivery was dropped while it was being attempted", zap.Stringer("delivery", d.ID),
+			message := "the delivery was dropped while it was being attempted"
+			if q.shared {
+				message += ", or another process has taken it over, for this one seemed to be dead"
+			}
+			q.log.Info(message, zap.Stringer("delivery", d.ID),
 				zap.String("webhook", d.Lane.Webhook), zap.String("upstream", d.Lane.Upstream), zap.Stringer("state", d.State))
 			return
 		}
