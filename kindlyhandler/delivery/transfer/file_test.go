@@ -63,14 +63,14 @@ func written(t testing.TB, deliveries ...*delivery.Delivery) string {
 }
 
 // read reads all of a file: its deliveries, what was refused, and how it ended.
-func read(r io.Reader) ([]*delivery.Delivery, []*transfer.Refusal, error) {
+func read(r io.Reader) ([]*delivery.Delivery, []*transfer.LineError, error) {
 	return readAll(transfer.NewReader(r))
 }
 
-func readAll(in *transfer.Reader) (deliveries []*delivery.Delivery, refused []*transfer.Refusal, err error) {
+func readAll(in *transfer.Reader) (deliveries []*delivery.Delivery, refused []*transfer.LineError, err error) {
 	for {
 		d, err := in.Next()
-		var refusal *transfer.Refusal
+		var refusal *transfer.LineError
 		switch {
 		case errors.As(err, &refusal):
 			refused = append(refused, refusal)

@@ -14,7 +14,7 @@ type Report struct {
 	Imported int `json:"imported"`
 	// ThereAlready counts those whose id was there, also by an earlier line.
 	ThereAlready int        `json:"there_already"`
-	Refused      []*Refusal `json:"refused"`
+	Refused      []*LineError `json:"refused"`
 }
 
 const (
@@ -38,7 +38,7 @@ const (
 // with a [*FormatError] if the file is none of ours, or cut off, and as the
 // function or the reader does.
 func Import(ctx context.Context, r io.Reader, to func(context.Context, []*delivery.Delivery) (int, error)) (Report, error) {
-	report := Report{Refused: []*Refusal{}}
+	report := Report{Refused: []*LineError{}}
 	in := NewReader(r)
 	var batch []*delivery.Delivery
 	first, size := 0, 0 // line and bytes of the batch
@@ -57,7 +57,7 @@ func Import(ctx context.Context, r io.Reader, to func(context.Context, []*delive
 	}
 	for {
 		d, err := in.Next()
-		var refused *Refusal
+		var refused *LineError
 		switch {
 		case errors.As(err, &refused):
 			if report.Refused = append(report.Refused, refused); len(report.Refused) >= maxRefused {

@@ -26,7 +26,7 @@ func NewReader(r io.Reader) *Reader {
 }
 
 // Next returns the next delivery, or [io.EOF] if all were read and counted. It
-// fails with a [*Refusal] if one cannot be read, and can go on then; with a
+// fails with a [*LineError] if one cannot be read, and can go on then; with a
 // [*FormatError] if the file is none of ours, or is cut off; or as the reader
 // below it does.
 func (r *Reader) Next() (*delivery.Delivery, error) {
@@ -42,14 +42,14 @@ func (r *Reader) Next() (*delivery.Delivery, error) {
 		return nil, r.wrong("the file is cut off: the line is missing that ends it and counts the deliveries; export them again")
 	case errors.Is(err, errLong):
 		r.n++
-		return nil, &Refusal{r.line, err.Error()}
+		return nil, &LineError{r.line, err.Error()}
 	case err != nil:
 		return nil, err
 	}
 	var l line
 	if err := decode(b, &l); err != nil {
 		r.n++
-		return nil, &Refusal{r.line, err.Error()}
+		return nil, &LineError{r.line, err.Error()}
 	}
 	if l.Deliveries != nil {
 		return nil, r.end(*l.Deliveries)
@@ -57,7 +57,7 @@ func (r *Reader) Next() (*delivery.Delivery, error) {
 	r.n++
 	d, err := l.delivery()
 	if err != nil {
-		return nil, &Refusal{r.line, err.Error()}
+		return nil, &LineError{r.line, err.Error()}
 	}
 	return d, nil
 }

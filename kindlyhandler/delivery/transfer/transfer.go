@@ -45,11 +45,11 @@ type FormatError struct {
 
 func (e *FormatError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.What) }
 
-// Refusal says why a delivery cannot be taken over. Those in other lines can.
+// LineError says why a delivery cannot be taken over. Those in other lines can.
 // It has nothing of what people wrote.
-type Refusal struct {
+type LineError struct {
 	Line int    `json:"line"`
 	Why  string `json:"error"`
 }
 
-func (e *Refusal) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Why) }
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Why) }

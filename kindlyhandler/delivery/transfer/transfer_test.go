@@ -61,7 +61,7 @@ func TestMove(t *testing.T) {
 	require.Equal(t, []uuid.UUID{newID(1), newID(2), newID(3), newID(4)}, idsIn(t, file), "the oldest first")
 
 	for i, want := range []transfer.Report{{Imported: 4}, {ThereAlready: 4}} {
-		want.Refused = []*transfer.Refusal{}
+		want.Refused = []*transfer.LineError{}
 		report, err := transfer.Import(t.Context(), strings.NewReader(file), to.Import)
 		require.NoError(t, err)
 		require.Equal(t, want, report, "import %d", i)
@@ -209,7 +209,7 @@ func TestImportOfTwoWithOneID(t *testing.T) {
 	other.Lane = zendesk
 	report, err := transfer.Import(t.Context(), strings.NewReader(written(t, small(1), other)), to.Import)
 	require.NoError(t, err)
-	require.Equal(t, transfer.Report{Imported: 1, ThereAlready: 1, Refused: []*transfer.Refusal{}}, report)
+	require.Equal(t, transfer.Report{Imported: 1, ThereAlready: 1, Refused: []*transfer.LineError{}}, report)
 	got, err := to.Get(t.Context(), newID(1))
 	require.NoError(t, err)
 	require.Equal(t, slack, got.Lane)
