@@ -13,7 +13,7 @@ import (
 type Report struct {
 	Imported int `json:"imported"`
 	// ThereAlready counts those whose id was there, also by an earlier line.
-	ThereAlready int        `json:"there_already"`
+	ThereAlready int          `json:"there_already"`
 	Refused      []*LineError `json:"refused"`
 }
 
