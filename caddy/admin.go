@@ -50,7 +50,8 @@ func (a *adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: adminPrefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
 }
 
-// operation answers a request with what is encoded as JSON.
+// operation answers a request with what is encoded as JSON, or with an
+// [onConnection].
 type operation func(q *delivery.Dispatcher, r *http.Request) (any, error)
 
 // operations returns those of a path, by method.
@@ -63,6 +64,10 @@ func operations(path string) map[string]operation {
 		return map[string]operation{http.MethodGet: listDeliveries}
 	case n == 2 && parts[0] == "deliveries" && parts[1] == "retry":
 		return map[string]operation{http.MethodPost: retryDeliveries}
+	case n == 2 && parts[0] == "deliveries" && parts[1] == "export":
+		return map[string]operation{http.MethodGet: exportDeliveries}
+	case n == 2 && parts[0] == "deliveries" && parts[1] == "import":
+		return map[string]operation{http.MethodPost: importDeliveries}
 	case n == 2 && parts[0] == "deliveries" && parts[1] != "":
 		return map[string]operation{
 			http.MethodGet:    withID(parts[1], showDelivery),
@@ -97,6 +102,12 @@ func (a *adminAPI) serve(w http.ResponseWriter, r *http.Request) error {
 		return problem(http.StatusServiceUnavailable, "no kindly app runs: the configuration has no kindly_webhook with an upstream")
 	}
 	result, err := do(q, r)
+	if further, ok := result.(onConnection); ok && err == nil {
+		result, err = further(w)
+	}
+	if errors.Is(err, errWritten) {
+		return nil
+	}
 	if err != nil {
 		return asProblem(err)
 	}

@@ -38,7 +38,7 @@ Commands around the kindly_webhook directive:
   caddy kindly presets     lists the ticket systems that an upstream can name
   caddy kindly doctor      checks a configuration against the world
   caddy kindly status      shows upstreams, and how many deliveries there are
-  caddy kindly deliveries  lists, shows, retries and drops deliveries
+  caddy kindly deliveries  lists, shows, retries, drops and moves deliveries
   caddy kindly page        shows all that in a browser on this machine`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Args = cobra.NoArgs

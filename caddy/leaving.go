@@ -50,6 +50,7 @@ func (l leaving) tell() {
 	case pending+dead == 0 && err == nil:
 	case l.durable:
 		l.log.Error("deliveries are left behind in a store that is no longer configured, and nothing delivers them: "+
+			"move them to the new store with `caddy kindly deliveries export --offline` and `import`, or "+
 			"write `store "+l.key.String()+"` again until nothing is pending there", about...)
 	default:
 		l.log.Error("deliveries are lost: they were kept in memory, and nothing runs that could deliver them", about...)

@@ -106,6 +106,15 @@ type Delivery struct {
 	Memo any
 }
 
+// LastEnded returns when the latest attempt ended, or when the webhook came in
+// if there was none: for a settled delivery that is when it was settled.
+func (d *Delivery) LastEnded() time.Time {
+	if n := len(d.Attempts); n > 0 {
+		return d.Attempts[n-1].At.Add(d.Attempts[n-1].Duration)
+	}
+	return d.ReceivedAt
+}
+
 // Ticket is how an upstream names what it has made of a delivery. Either field
 // may be empty.
 type Ticket struct {

@@ -39,8 +39,8 @@ func TestPromise(t *testing.T) {
 
 type step struct {
 	Do          string
-	Chat        string        // submit
-	Lanes       int           // submit, push, pause, resume: a set of bits
+	Chat        string        // submit, import
+	Lanes       int           // submit, import, push, pause, resume: a set of bits
 	Wait        time.Duration // submit, repeat, restart
 	Of          int           // repeat, restart: which webhook; pop: which definition; retry, drop: which delivery
 	Time        time.Duration // pass; restart: the grace period
@@ -55,7 +55,7 @@ func drawStep(t *rapid.T) step {
 	return step{
 		Do: rapid.SampledFrom([]string{
 			"submit", "submit", "submit", "submit", "repeat", "repeat", "pass", "pass", "pass", "push", "pop", "restart",
-			"set clock", "retry", "retry", "retry all", "drop", "erase", "pause", "resume",
+			"set clock", "import", "retry", "retry", "retry all", "drop", "erase", "pause", "resume",
 		}).Draw(t, "do"),
 		Chat:        rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "chat"),
 		Lanes:       rapid.IntRange(1, 3).Draw(t, "lanes"),
@@ -115,6 +115,9 @@ func (s *story) run(ctx context.Context) {
 			go s.submit(ctx, s.q, s.webhooks[len(s.webhooks)-1], step.Wait)
 		case "repeat":
 			s.repeat(ctx, step)
+		case "import":
+			s.webhooks = append(s.webhooks, s.webhook(step, byte(len(s.webhooks)+1)))
+			s.imports(ctx, s.webhooks[len(s.webhooks)-1])
 		case "pass":
 			time.Sleep(step.Time)
 		case "push":
@@ -265,6 +268,15 @@ func (s *story) webhook(step step, key byte) (deliveries []*delivery.Delivery) {
 func (s *story) repeat(ctx context.Context, step step) {
 	if n := len(s.webhooks); n > 0 {
 		go s.submit(ctx, s.q, s.webhooks[n-1-step.Of%n], step.Wait)
+	}
+}
+
+// imports imports a webhook that another store has accepted, twice.
+func (s *story) imports(ctx context.Context, webhook []*delivery.Delivery) {
+	for range 2 {
+		if _, err := s.q.Import(ctx, webhook); err != nil && !errors.Is(err, errDisk) {
+			s.fail("importing: %v", err)
+		}
 	}
 }
 
@@ -516,6 +528,19 @@ func (r *recorder) Put(ctx context.Context, deliveries []*delivery.Delivery) err
 		}
 	}
 	return err
+}
+
+func (r *recorder) Import(ctx context.Context, deliveries []*delivery.Delivery) (int, error) {
+	if err := r.fault(); err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, err := r.store.Import(ctx, deliveries)
+	if n > 0 { // they are of one webhook: all or none were there
+		r.put = append(r.put, deliveries...)
+	}
+	return n, err
 }
 
 func (r *recorder) Find(ctx context.Context, key delivery.Key) ([]*delivery.Delivery, error) {

@@ -55,6 +55,17 @@ type Store interface {
 	// limit. If ctx ends first, it fails, and nothing is stored.
 	Put(ctx context.Context, deliveries []*Delivery) error
 
+	// Import stores deliveries from another store as they are, in whatever
+	// state, under the same ids, all or none, without limits, and returns how
+	// many that were. Those whose id is there already are left alone and not
+	// counted. A key that is taken already stays with whom it is: the imported
+	// delivery makes no duplicates then. Deliveries of one chat keep the order
+	// of the slice, behind those of the chat that are there. None is claimed.
+	//
+	// Several deliveries of one webhook (with the same Key) come in one call, in
+	// their order.
+	Import(ctx context.Context, deliveries []*Delivery) (imported int, err error)
+
 	// Find returns the deliveries of the webhook whose Key has not expired, in
 	// the order in which they were put, or none.
 	Find(ctx context.Context, key Key) ([]*Delivery, error)

@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		tests []test
 	}{
 		{"put", puts},
+		{"import", imports},
 		{"duplicates", duplicates},
 		{"claim", claims},
 		{"chat", chats},

@@ -84,17 +84,24 @@ func (s *Store) put(w *writer, entries []*entry) error {
 		return err
 	}
 	for _, e := range entries {
-		e.sequence = w.next()
-		if t, key, ok := e.indexed(); ok {
-			w.put(t, key, e.id[:])
-		}
-		w.write(e.id, &e.record)
-		w.put(contents, contentKey(e.id, kindBody), e.body)
-		if e.transcript != nil {
-			w.put(contents, contentKey(e.id, kindTranscript), e.transcript)
-		}
+		add(w, e)
 	}
 	return nil
+}
+
+// add writes a delivery that is not in the file.
+func add(w *writer, e *entry) {
+	e.sequence = w.next()
+	if t, key, ok := e.indexed(); ok {
+		w.put(t, key, e.id[:])
+	}
+	w.write(e.id, &e.record)
+	if e.body != nil {
+		w.put(contents, contentKey(e.id, kindBody), e.body)
+	}
+	if e.transcript != nil {
+		w.put(contents, contentKey(e.id, kindTranscript), e.transcript)
+	}
 }
 
 // known fails if the webhook, or one of its ids, is in the file already.
@@ -139,16 +146,25 @@ func (s *Store) place(w *writer, entries []*entry) error {
 		default:
 			e.place = placeDue
 		}
-		w.onFailure(x.mark(e.id, claim{state: putting, chat: e.chat}))
-		if e.first && e.key != (delivery.Key{}) {
-			w.onFailure(x.keys.add(e.key, head(e.id[:]), e.received, e.keyExpires))
-			s.countKeys()
-		}
-		w.onFailure(x.appears(e.lane, e.id))
-		w.onFailure(x.count(e.lane, delivery.Pending, 1))
-		w.onFailure(x.enterChat(e.chat))
+		s.enterEntry(w, e)
 	}
 	return nil
+}
+
+// enterEntry enters a delivery into the index, hidden until [index.accept]. The
+// mutex is held.
+func (s *Store) enterEntry(w *writer, e *entry) {
+	x := &s.index
+	w.onFailure(x.mark(e.id, claim{state: putting, chat: e.order()}))
+	if e.first && e.key != (delivery.Key{}) {
+		w.onFailure(x.keys.add(e.key, head(e.id[:]), e.received, e.keyExpires))
+		s.countKeys()
+	}
+	if e.state == delivery.Pending {
+		w.onFailure(x.appears(e.lane, e.id))
+	}
+	w.onFailure(x.count(e.lane, e.state, 1))
+	w.onFailure(x.enterChat(e.order()))
 }
 
 // accept ends a Put: now others may see the deliveries, and claim those whose
@@ -166,9 +182,12 @@ func (x *index) accept(entries []*entry) {
 // withdraw hides what was stored for a caller who has gone, or was told that
 // it was not, until it is taken out of the file again. The mutex is held.
 func (s *Store) withdraw(entries []*entry) {
-	ids := make([]uuid.UUID, len(entries))
-	for i, e := range entries {
-		ids[i] = e.id
+	var ids []uuid.UUID
+	for _, e := range entries {
+		if e.sequence == 0 {
+			continue // an Import has found it there
+		}
+		ids = append(ids, e.id)
 		s.index.mark(e.id, claim{state: withdrawn, chat: e.chat})
 	}
 	s.queue.back(&operation{

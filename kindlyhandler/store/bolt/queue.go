@@ -20,6 +20,9 @@ type operation struct {
 	// entries are what a Put stores: it alone does not wait for the committer
 	// when ctx ends.
 	entries []*entry
+	// imports: entries are an Import's, which finds out for itself what is in
+	// the file.
+	imports bool
 	// chat, of a completion, is the one whose order it leaves, 0 for none.
 	chat uint64
 
@@ -33,7 +36,7 @@ type operation struct {
 // completions: it may be about one of them, or what comes next in its chat.
 // After a crash in between, two of a chat would be pending, in no order.
 func (o *operation) follows(completions []*operation) bool {
-	return o.entries == nil || slices.ContainsFunc(o.entries, func(e *entry) bool {
+	return o.entries == nil || o.imports || slices.ContainsFunc(o.entries, func(e *entry) bool {
 		return e.chat != 0 && slices.ContainsFunc(completions, func(c *operation) bool { return c.chat == e.chat })
 	})
 }
@@ -168,7 +171,7 @@ func (q *queue) close() {
 // What meets damage is done again when that is mended.
 func (s *Store) perform(ctx context.Context, o operation) error {
 	for again := range 3 {
-		err := s.performOnce(ctx, &operation{do: o.do, committed: o.committed, entries: o.entries})
+		err := s.performOnce(ctx, &operation{do: o.do, committed: o.committed, entries: o.entries, imports: o.imports})
 		if !errors.Is(err, errDamaged) || again == 2 {
 			return err
 		}

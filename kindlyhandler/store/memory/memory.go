@@ -133,19 +133,31 @@ func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error 
 		return err
 	}
 	for _, d := range deliveries {
-		s.puts++
-		r := &record{Delivery: *d, number: s.puts}
-		r.Memo, r.State = nil, delivery.Pending
-		s.byID[r.ID] = r
-		s.ids.add(r.ID)
-		if r.Key != (delivery.Key{}) {
-			r.older = s.byKey[r.Key]
-			s.byKey[r.Key] = r.ID
-		}
+		r := s.add(d)
+		r.State = delivery.Pending
+		s.linkYoungest(r)
 		s.enqueue(r)
 		d.Claimed = r.Claimed
 	}
 	return nil
+}
+
+// add makes a record of a delivery that is not there.
+func (s *Store) add(d *delivery.Delivery) *record {
+	s.puts++
+	r := &record{Delivery: *d, number: s.puts}
+	r.Memo = nil
+	s.byID[r.ID] = r
+	s.ids.add(r.ID)
+	return r
+}
+
+// linkYoungest makes a record the youngest of those with its key.
+func (s *Store) linkYoungest(r *record) {
+	if r.Key != (delivery.Key{}) {
+		r.older = s.byKey[r.Key]
+		s.byKey[r.Key] = r.ID
+	}
 }
 
 // room tells whether the deliveries can be stored.
@@ -171,11 +183,7 @@ func (s *Store) room(deliveries []*delivery.Delivery, now time.Time) error {
 func (s *Store) enqueue(r *record) {
 	s.pending++
 	s.bytes += r.size()
-	l := s.lanes[r.Lane]
-	if l == nil {
-		l = &lane{chats: make(map[string][]*record)}
-		s.lanes[r.Lane] = l
-	}
+	l := s.lane(r.Lane)
 	l.counts[delivery.Pending]++
 	heap.Push(&l.ages, r)
 	if r.ChatID != "" {
@@ -189,6 +197,16 @@ func (s *Store) enqueue(r *record) {
 	if !r.Claimed {
 		heap.Push(&l.due, r)
 	}
+}
+
+// lane returns a lane, also one that has had no deliveries.
+func (s *Store) lane(name delivery.Lane) *lane {
+	l := s.lanes[name]
+	if l == nil {
+		l = &lane{chats: make(map[string][]*record)}
+		s.lanes[name] = l
+	}
+	return l
 }
 
 // Find implements [delivery.Store].
@@ -281,8 +299,9 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (bool, error) {
 		return false, delivery.ErrNotFound
 	}
 	s.bytes -= r.size()
+	key, expires := r.Key, r.KeyExpires // which never change
 	r.Delivery = *d
-	r.Memo, r.Claimed = nil, false
+	r.Key, r.KeyExpires, r.Memo, r.Claimed = key, expires, nil, false
 	l := s.lanes[r.Lane]
 	if r.State == delivery.Pending {
 		if s.bytes+r.size() > s.options.MaxBytes {
@@ -292,7 +311,7 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (bool, error) {
 		heap.Push(&l.due, r)
 		return false, nil
 	}
-	s.settle(l, r)
+	s.settle(l, r, s.options.Now())
 	return s.dequeue(l, r), nil
 }
 
@@ -321,9 +340,9 @@ func (s *Store) dequeue(l *lane, r *record) bool {
 }
 
 // settle starts the time for which a record is kept.
-func (s *Store) settle(l *lane, r *record) {
+func (s *Store) settle(l *lane, r *record, at time.Time) {
 	l.counts[r.State]++
-	r.settled = s.options.Now()
+	r.settled = at
 	r.expires = s.expiry(r)
 	if r.State == delivery.Delivered {
 		delete(s.byID, r.ID)
@@ -540,13 +559,18 @@ func (s *Store) unlink(key delivery.Key, id uuid.UUID) {
 		}
 		younger = next
 	}
-	if r := s.byID[younger]; r != nil {
+	s.setOlder(younger, older)
+}
+
+// setOlder makes a delivery follow another one of the same key.
+func (s *Store) setOlder(id, older uuid.UUID) {
+	if r := s.byID[id]; r != nil {
 		r.older = older
 		return
 	}
-	e := s.delivered.entries[younger]
+	e := s.delivered.entries[id]
 	e.older = older
-	s.delivered.entries[younger] = e
+	s.delivered.entries[id] = e
 }
 
 // tidyIndex drops the ids of deliveries that are gone when they are the most.

@@ -77,3 +77,38 @@ func TestRetentionOfSiblings(t *testing.T) {
 	require.Len(t, found, 1)
 	require.Equal(t, reused.ID, found[0].ID)
 }
+
+// A retention goes on where it was in the other store, and no file makes it
+// longer.
+func TestRetentionOfImports(t *testing.T) {
+	b := newBench(t, memory.Options{})
+	all := make([]*delivery.Delivery, 4)
+	for i := range all {
+		d := b.new(i + 1)
+		d.State, d.Key = delivery.Delivered, delivery.Key{}
+		if i >= 2 {
+			d.State = delivery.Dead
+		}
+		at := b.time.Add(-50 * time.Minute)
+		if i%2 == 1 {
+			at = b.time.Add(1000 * time.Hour)
+		}
+		d.Attempts = []delivery.Attempt{{At: at, Duration: time.Second}}
+		all[i] = d
+	}
+	_, err := b.Import(t.Context(), all)
+	require.NoError(t, err)
+	kept := func() (kept []bool) {
+		b.tidy()
+		for _, d := range all {
+			_, err := b.Get(t.Context(), d.ID)
+			kept = append(kept, err == nil)
+		}
+		return kept
+	}
+	require.Equal(t, []bool{true, true, true, true}, kept())
+	b.time = b.time.Add(15 * time.Minute)
+	require.Equal(t, []bool{false, true, false, true}, kept())
+	b.time = b.time.Add(time.Hour)
+	require.Equal(t, []bool{false, false, false, false}, kept())
+}
