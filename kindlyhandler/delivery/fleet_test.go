@@ -136,7 +136,8 @@ func TestFleet_shares_a_rate(t *testing.T) {
 // known: none of that counts.
 func TestFleet_counts_no_time_before_a_turn(t *testing.T) {
 	run(t, func(r *rig) {
-		r.upstream.replies(slowly(10*time.Hour, success))
+		const held = 10*time.Hour + time.Second // at no minute at which lanes look by themselves
+		r.upstream.replies(slowly(held, success))
 		first, second := r.inChat("chat"), r.inChat("chat")
 		r.submit(0, first)
 		r.submit(0, second)
@@ -144,7 +145,7 @@ func TestFleet_counts_no_time_before_a_turn(t *testing.T) {
 		d.Retry.MaxElapsed = time.Hour
 		_, watch := r.joins(d)
 		r.pop() // so that the second is the other one's to deliver
-		r.passes(10 * time.Hour)
+		r.passes(held)
 		r.upstream.take()
 		r.upstream.replies(always(unavailable))
 		watch.Changed(lane)
