@@ -45,12 +45,15 @@ func (s *Store) transact(batch []*operation) {
 		}
 		return
 	case sent && !definite(err):
+		if errors.Is(err, context.DeadlineExceeded) && s.working.Err() == nil {
+			err = &problem{text: "the database cannot be reached: it did not answer in time", down: true}
+		}
 		_ = s.blame(s.working, err)
-		s.workers.Go(func() { s.resolve(batch, barrier) })
+		s.workers.Go(func() { s.resolve(batch, instance, barrier) })
 		return
 	}
 	explained := s.blame(s.working, err)
-	if len(batch) > 1 && s.health.err() == nil && s.working.Err() == nil {
+	if s.again(batch, explained) {
 		for _, o := range batch {
 			s.transact([]*operation{o})
 		}
@@ -59,6 +62,22 @@ func (s *Store) transact(batch []*operation) {
 	for _, o := range batch {
 		s.finish(o, explained)
 	}
+}
+
+// again tells whether operations that have failed, and done nothing, may fare
+// better each by itself: one of them may have been to blame, or a connection
+// that was lost before.
+func (s *Store) again(batch []*operation, err error) bool {
+	if s.working.Err() != nil || s.health.brief(s.ctx) != nil {
+		return false
+	}
+	p, ok := errors.AsType[*problem](err)
+	again := len(batch) > 1 || ok && p.down
+	for _, o := range batch {
+		o.tries++
+		again = again && o.tries < maxTries
+	}
+	return again
 }
 
 // send does a batch in one round trip, which is one transaction: it is
@@ -116,7 +135,7 @@ type found struct {
 // resolve finds out what has become of operations when the connection was lost
 // while they were committed. Who waits for them waits until patience has run
 // out, or ctx has.
-func (s *Store) resolve(batch []*operation, barrier int64) {
+func (s *Store) resolve(batch []*operation, instance uuid.UUID, barrier int64) {
 	impatient := time.AfterFunc(patience, func() {
 		for _, o := range batch {
 			s.abandon(o)
@@ -153,7 +172,7 @@ func (s *Store) resolve(batch []*operation, barrier int64) {
 	}
 	for _, o := range batch {
 		switch {
-		case o.committed(there, s.identity.id()):
+		case o.committed(there, instance):
 			s.finish(o, nil)
 		case s.queue.isGone(o):
 			s.finish(o, errOutcome)
@@ -201,16 +220,14 @@ func (o *operation) committed(there map[uuid.UUID]found, instance uuid.UUID) boo
 			return false
 		}
 	}
-	o.unblocked = o.save != nil && e0(o).delivery.State != delivery.Pending // it may have
+	o.unblocked = o.save != nil && o.save.delivery.State != delivery.Pending // it may have
 	return true
 }
-
-func e0(o *operation) *entry { return o.entries()[0] }
 
 // abandon tells the caller of an operation that it has failed, as far as is
 // known. What has become of it is seen to later.
 func (s *Store) abandon(o *operation) {
-	if s.queue.giveUp(o) {
+	if _, ok := s.queue.giveUp(o); ok {
 		s.queue.finish(o, errOutcome)
 	}
 }
@@ -219,6 +236,7 @@ func (s *Store) abandon(o *operation) {
 // its time was over, or the connection lost. Another instance may have claimed
 // it, and keeps it then.
 func (s *Store) takeBack(o *operation) {
+	s.pending.add(len(o.put))
 	ids := make([]uuid.UUID, len(o.put))
 	for i, e := range o.put {
 		ids[i] = e.delivery.ID

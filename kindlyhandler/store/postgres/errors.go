@@ -37,12 +37,12 @@ var codes = map[string]problem{
 	"28P01": {text: "the database refuses the password: correct user and password in the DSN", final: true, down: true},
 	"28000": {text: "the database refuses the user: correct the DSN, or let the user connect from here in pg_hba.conf", final: true, down: true},
 	"3D000": {text: "there is no such database: create it, or correct its name in the DSN", final: true, down: true},
-	"42501": {text: "the role lacks a right: GRANT USAGE, CREATE ON SCHEMA … TO it, and let it own the tables", final: true, down: true},
-	"3F000": {text: "there is no schema to create the tables in: CREATE SCHEMA, or correct search_path in the DSN or of the role", final: true, down: true},
+	"42501": {text: "the role lacks a right: GRANT USAGE, CREATE ON SCHEMA … TO it, and let it own the tables", final: true},
+	"3F000": {text: "there is no schema to create the tables in: CREATE SCHEMA, or correct search_path in the DSN or of the role", final: true},
 	"25006": {text: "the database is read-only, for it is a standby or default_transaction_read_only is on: name the primary in the DSN, or all hosts and target_session_attrs=read-write", down: true},
 	"53100": {text: "the database's disk is full: make room on it"},
 	"53200": {text: "the database is out of memory: see its log"},
-	"53300": {text: "the database has too many connections: raise max_connections, or lower the store's or other programs'", down: true},
+	"53300": {text: "the database has too many connections: raise max_connections, or lower the store's or other programs'"},
 	"57P01": {text: "the database is being shut down", down: true},
 	"57P02": {text: "the database has crashed and starts again", down: true},
 	"57P03": {text: "the database does not take connections yet: it starts, or stops", down: true},
@@ -50,7 +50,7 @@ var codes = map[string]problem{
 	"55P03": {text: "a lock was not to be had in time: see pg_locks"},
 	"40001": {text: "the database could not serialise the call with others, also when it was repeated"},
 	"40P01": {text: "the database has found a deadlock, also when the call was repeated"},
-	"42P01": {text: "a table is gone: the store makes its tables when it is opened, restart it", down: true},
+	"42P01": {text: "a table is gone: the store makes its tables when it is opened, so restart it"},
 	"42703": {text: "a column is gone: the tables are not as the store has made them"},
 }
 
@@ -125,20 +125,27 @@ func reason(err error) string {
 // definite tells whether a failed call is known to have had no effect: the
 // server has said so, or was not asked.
 func definite(err error) bool {
-	var server *pgconn.PgError
-	var known *problem
-	if errors.As(err, &server) {
+	if isConnecting(err) {
+		return true
+	}
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok { // else the session has ended
 		return server.Severity == "ERROR" || server.SeverityUnlocalized == "ERROR"
 	}
-	return errors.As(err, &known) || isConnecting(err) || pgconn.SafeToRetry(err)
+	_, known := errors.AsType[*problem](err)
+	return known || pgconn.SafeToRetry(err)
 }
 
 // repeatable tells whether a call that failed without an effect may fare better
 // at once.
 func repeatable(err error) bool {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
-		return server.Code == "40001" || server.Code == "40P01" || server.Code == "55P03"
+	server, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	switch server.Code {
+	case "40001", "40P01", "55P03",
+		"53300": // those that the pool has may be idle soon
+		return true
 	}
 	return false
 }

@@ -18,8 +18,6 @@ type health struct {
 	since time.Time
 	up    chan struct{} // closed while it can
 	wake  chan struct{}
-	// version counts the times that the database was found to be there.
-	version int
 }
 
 func (h *health) init() {
@@ -61,7 +59,6 @@ func (h *health) recovered() time.Duration {
 		return 0
 	}
 	h.why = nil
-	h.version++
 	close(h.up)
 	if h.since.IsZero() {
 		return 0
@@ -86,6 +83,27 @@ func (h *health) wait(ctx context.Context) error {
 	}
 }
 
+// grace is how long calls wait for a database that has just gone: it may be one
+// connection only, or a restart.
+const grace = time.Second
+
+// brief is err, but waits while the database has only just gone.
+func (h *health) brief(ctx context.Context) error {
+	h.mu.Lock()
+	why, since := h.why, h.since
+	h.mu.Unlock()
+	left := grace - time.Since(since)
+	if why == nil || since.IsZero() || left <= 0 {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	if h.wait(ctx) == nil {
+		return nil
+	}
+	return h.err()
+}
+
 // failed explains why a call failed, and notes it if the database is to blame.
 func (s *Store) failed(err error) error {
 	err = explain(err)
@@ -100,7 +118,7 @@ func (s *Store) failed(err error) error {
 // The intervals at which a database is tried that cannot be used.
 const (
 	minReconnect = 100 * time.Millisecond
-	maxReconnect = 5 * time.Second
+	maxReconnect = 3 * time.Second
 )
 
 // jittered spreads what many would do at once.

@@ -86,7 +86,7 @@ func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 		if tag.RowsAffected() == 1 {
-			s.identity.beaten(s.timing.lease)
+			s.identity.revived()
 			return s.total(ctx, c)
 		}
 		s.log.Warn("this instance was taken for dead, for it could not reach the database for some time: what it was delivering is delivered by others, or again", zap.Stringer("instance", id))
@@ -123,6 +123,14 @@ func (i *identity) beaten(lease time.Duration) {
 		i.sound = now
 	}
 	i.last = now
+}
+
+// revived notes the same after the database was away.
+func (i *identity) revived() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.last = time.Now()
+	i.sound = i.last
 }
 
 // mayReap tells whether silence of others is theirs: after the database was

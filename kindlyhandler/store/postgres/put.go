@@ -40,11 +40,11 @@ WITH d AS (
 	FROM d LEFT JOIN ahead a ON a.n = d.n
 	WHERE d.put NOT IN (SELECT put FROM crowded) AND (d.key IS NULL OR d.key IN (SELECT key FROM taken))
 	ORDER BY d.n
-	RETURNING id, webhook, upstream, claim
+	RETURNING id, webhook, upstream, claim, held
 ), counted AS (
 	INSERT INTO @counts (webhook, upstream, pending) SELECT webhook, upstream, count(*) FROM stored GROUP BY webhook, upstream
 )
-SELECT d.n, s.id IS NOT NULL, s.claim IS NOT NULL,
+SELECT d.n, s.id IS NOT NULL, s.claim IS NOT NULL, coalesce(s.held, false),
 	c.put IS NOT NULL AND NOT EXISTS (SELECT FROM @keys k WHERE k.key = d.key AND k.expires > $19 AND k.ids <> '{}')
 FROM d LEFT JOIN stored s ON s.id = d.id LEFT JOIN crowded c ON c.put = d.put`
 
@@ -120,9 +120,9 @@ func (s *Store) queuePuts(b *pgx.Batch, puts []*operation, instance uuid.UUID) {
 		delivery.MaxPendingPerChat, stamp(s.now()), idOf(instance),
 	).Query(func(rows pgx.Rows) error {
 		var n int64
-		var stored, claimed, crowded bool
-		_, err := pgx.ForEachRow(rows, []any{&n, &stored, &claimed, &crowded}, func() error {
-			entries[n-1].claimed = claimed
+		var stored, claimed, held, crowded bool
+		_, err := pgx.ForEachRow(rows, []any{&n, &stored, &claimed, &held, &crowded}, func() error {
+			entries[n-1].claimed, entries[n-1].held = claimed, held
 			switch {
 			case stored:
 			case crowded:
@@ -142,7 +142,7 @@ func (s *Store) stored(o *operation, err error) {
 		if err != nil || !e.claimed {
 			s.claims.remove(e.delivery.ID)
 		}
-		if err == nil && !e.claimed {
+		if err == nil && !e.claimed && !e.held {
 			s.notify(e.delivery.Lane)
 		}
 	}

@@ -53,6 +53,7 @@ type entry struct {
 	content  content
 	wanted   bool // the claim
 	claimed  bool // granted
+	held     bool // behind an older one of its chat
 }
 
 func newEntry(d *delivery.Delivery) (*entry, error) {
@@ -173,21 +174,21 @@ func (q *queue) finish(o *operation, err error) (unwanted bool) {
 	return err == nil && o.gone
 }
 
-// giveUp says that nobody waits for an operation any more, and is false if it
-// has a result.
-func (q *queue) giveUp(o *operation) bool {
+// giveUp says that nobody waits for an operation any more. It is not ok if that
+// has a result; never says that it is not begun and will not be.
+func (q *queue) giveUp(o *operation) (never, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if o.finished {
-		return false
+		return false, false
 	}
 	o.gone = true
-	if o.queued {
+	if never = o.queued; never {
 		o.queued, o.finished = false, true
 		q.waiting = slices.DeleteFunc(q.waiting, func(other *operation) bool { return other == o })
 		close(o.done)
 	}
-	return true
+	return never, true
 }
 
 // isGone tells whether nobody waits for an operation.
@@ -216,7 +217,10 @@ func (s *Store) perform(ctx context.Context, o *operation) error {
 		case <-time.After(time.Second):
 		}
 	}
-	if s.queue.giveUp(o) {
+	if never, ok := s.queue.giveUp(o); ok {
+		if never && o.put != nil {
+			s.stored(o, ctx.Err())
+		}
 		return ctx.Err()
 	}
 	<-o.done

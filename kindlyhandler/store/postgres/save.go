@@ -61,7 +61,7 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool,
 
 // queueSaves adds the statement that saves many deliveries.
 func (s *Store) queueSaves(b *pgx.Batch, saves []*operation, instance uuid.UUID) {
-	var (
+	var ( //nolint:prealloc // a line for each would say no more
 		ids                    []pgtype.UUID
 		states                 []int16
 		due, received, expires []pgtype.Timestamptz

@@ -249,8 +249,10 @@ func (s *Store) begin(ctx context.Context) (end func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := s.health.err(); err != nil {
-		return nil, err
+	if s.health.err() != nil {
+		if err := s.health.brief(ctx); err != nil {
+			return nil, cmp.Or(ctx.Err(), err)
+		}
 	}
 	s.calls.Add(1)
 	return s.calls.Done, nil

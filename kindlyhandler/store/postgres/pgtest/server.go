@@ -151,7 +151,8 @@ func (s *Server) create(o Options) (err error) {
 	if err := giveAway(s.Dir, passwords); err != nil {
 		return err
 	}
-	initdb := exec.Command(filepath.Join(s.bin, "initdb"), "--pgdata", s.data(), "--username", Superuser, "--pwfile", passwords,
+	initdb := exec.Command( //nolint:gosec // the installed one
+		filepath.Join(s.bin, "initdb"), "--pgdata", s.data(), "--username", Superuser, "--pwfile", passwords,
 		"--auth-local", "trust", "--auth-host", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync")
 	unprivileged(initdb)
 	initdb.Dir = s.Dir
@@ -232,7 +233,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	defer log.Close()
-	command := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data())
+	command := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data()) //nolint:gosec // the installed one
 	unprivileged(command)
 	command.Dir = s.Dir
 	command.Stdout, command.Stderr = log, log
