@@ -38,7 +38,7 @@ var codes = map[string]problem{
 	"28000": {text: "the database refuses the user: correct the DSN, or let the user connect from here in pg_hba.conf", final: true, down: true},
 	"3D000": {text: "there is no such database: create it, or correct its name in the DSN", final: true, down: true},
 	"42501": {text: "the role lacks a right: GRANT USAGE, CREATE ON SCHEMA … TO it, and let it own the tables", final: true},
-	"3F000": {text: "there is no schema to create the tables in: CREATE SCHEMA, or correct search_path in the DSN or of the role", final: true},
+	"3F000": {text: "there is no schema to create the tables in, or the role may not use it: CREATE SCHEMA, GRANT USAGE, CREATE ON SCHEMA … TO the role, or correct search_path in the DSN or of the role", final: true},
 	"25006": {text: "the database is read-only, for it is a standby or default_transaction_read_only is on: name the primary in the DSN, or all hosts and target_session_attrs=read-write", down: true},
 	"53100": {text: "the database's disk is full: make room on it"},
 	"53200": {text: "the database is out of memory: see its log"},

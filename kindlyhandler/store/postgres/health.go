@@ -164,6 +164,7 @@ func (s *Store) attend() {
 		if err == nil || s.ctx.Err() != nil {
 			continue
 		}
+		s.pool.Reset() // what is wrong may be with the sessions
 		if old := s.health.err(); old == nil || old.Error() != err.Error() {
 			s.log.Error("the database is still not available", zap.Error(err))
 		}
