@@ -1,0 +1,311 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// timing says how often an instance tells that it is alive, after what silence
+// it is taken for dead, how often it looks for what nobody has told it, and how
+// often what is past its time is looked for.
+type timing struct{ beat, lease, poll, sweep time.Duration }
+
+const beatInterval = 2 * time.Second
+
+func (t timing) orDefaults() timing {
+	return timing{
+		beat:  cmp.Or(t.beat, beatInterval),
+		lease: cmp.Or(t.lease, 15*time.Second),
+		poll:  cmp.Or(t.poll, 5*time.Second),
+		sweep: cmp.Or(t.sweep, 10*time.Second),
+	}
+}
+
+// The times of instances are the server's: their own clocks may differ.
+const (
+	registerSQL = `INSERT INTO @instances (id, started, seen) VALUES ($1, clock_timestamp(), clock_timestamp())`
+	beatSQL     = `UPDATE @instances SET seen = clock_timestamp() WHERE id = $1`
+	membersSQL  = `SELECT id FROM @instances WHERE seen > clock_timestamp() - make_interval(secs => $1) ORDER BY id`
+	totalSQL    = `SELECT coalesce(sum(pending), 0)::bigint FROM @counts`
+	reapSQL     = `DELETE FROM @instances WHERE seen <= clock_timestamp() - make_interval(secs => $1) RETURNING id`
+	leaveSQL    = `DELETE FROM @instances WHERE id = $1`
+	// orphansSQL frees what is claimed by an instance that is not there any more,
+	// also if it has claimed after it was taken for dead.
+	orphansSQL = `
+UPDATE @deliveries SET claim = NULL WHERE id IN (
+	SELECT d.id FROM @deliveries d WHERE d.claim IS NOT NULL AND NOT EXISTS (SELECT FROM @instances i WHERE i.id = d.claim) FOR UPDATE SKIP LOCKED
+) RETURNING webhook, upstream`
+	heldSQL    = `SELECT id FROM @deliveries WHERE claim = $1`
+	releaseSQL = `UPDATE @deliveries SET claim = NULL WHERE id = ANY($1) AND claim = $2 RETURNING webhook, upstream`
+	unclaimSQL = `UPDATE @deliveries SET claim = NULL WHERE claim = $1`
+)
+
+// identity is who this instance is in the fleet.
+type identity struct {
+	mu         sync.Mutex
+	current    uuid.UUID // Nil before it has entered
+	registered time.Time
+	// sound is since when it has beaten without a failure for as long as a lease.
+	sound time.Time
+	last  time.Time // beat
+	// members is how many there are, place its own among them; 0 members: it is
+	// not known yet.
+	place, members int
+}
+
+func (i *identity) id() uuid.UUID {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.current
+}
+
+// alone tells whether nobody else is in the fleet, as far as is known.
+func (i *identity) alone() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.members == 1
+}
+
+// enter registers the instance, unless it is registered still.
+func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
+	if id := s.identity.id(); id != uuid.Nil {
+		tag, err := c.Exec(ctx, s.sql(beatSQL), idOf(id))
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 1 {
+			s.identity.revived()
+			return s.total(ctx, c)
+		}
+		s.log.Warn("this instance was taken for dead, for it could not reach the database for some time: what it was delivering is delivered by others, or again", zap.Stringer("instance", id))
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	if _, err := c.Exec(ctx, s.sql(registerSQL), idOf(id)); err != nil {
+		return err
+	}
+	now := time.Now()
+	s.identity.mu.Lock()
+	s.identity.current, s.identity.registered, s.identity.last, s.identity.sound = id, now, now, now
+	s.identity.mu.Unlock()
+	return s.total(ctx, c)
+}
+
+func (s *Store) total(ctx context.Context, c *pgx.Conn) error {
+	var n int
+	err := c.QueryRow(ctx, s.sql(totalSQL)).Scan(&n)
+	if err == nil {
+		s.pending.set(n)
+	}
+	return err
+}
+
+// beaten notes that the database has heard of this instance.
+func (i *identity) beaten(lease time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now := time.Now()
+	if now.Sub(i.last) >= lease/2 { // nor has it heard of others, maybe
+		i.sound = now
+	}
+	i.last = now
+}
+
+// revived notes the same after the database was away.
+func (i *identity) revived() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.last = time.Now()
+	i.sound = i.last
+}
+
+// mayReap tells whether silence of others is theirs: after the database was
+// away nobody has been heard of, and nobody is dead.
+func (i *identity) mayReap(lease time.Duration) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return time.Since(i.sound) >= lease
+}
+
+// beat tells the others that this instance is alive, and learns who else is.
+func (s *Store) beat() {
+	id := s.identity.id()
+	var alive int64
+	var members []uuid.UUID
+	var total int
+	var dead int64
+	reap := s.identity.mayReap(s.timing.lease)
+	lease := s.timing.lease.Seconds()
+	ctx, cancel := context.WithTimeout(s.ctx, max(s.timing.lease/3, time.Second))
+	defer cancel()
+	err := s.call(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		members = nil
+		var b pgx.Batch
+		b.Queue(s.sql(beatSQL), idOf(id)).Exec(counter(&alive))
+		if reap {
+			b.Queue(s.sql(reapSQL), lease).Exec(counter(&dead))
+		}
+		b.Queue(s.sql(membersSQL), lease).Query(func(rows pgx.Rows) error {
+			var member pgtype.UUID
+			_, err := pgx.ForEachRow(rows, []any{&member}, func() error {
+				members = append(members, member.Bytes)
+				return nil
+			})
+			return err
+		})
+		b.Queue(s.sql(totalSQL)).QueryRow(func(row pgx.Row) error { return row.Scan(&total) })
+		return c.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		_ = s.blame(s.ctx, err)
+		return
+	}
+	s.identity.beaten(s.timing.lease)
+	s.pending.set(total)
+	if alive == 0 {
+		s.reenter()
+		return
+	}
+	if dead > 0 {
+		s.log.Warn("another instance has gone without a word: what it was delivering is delivered by the others", zap.Int64("instances", dead))
+		s.freeOrphans()
+	}
+	s.meet(members)
+	if s.claims.suspected() {
+		s.releaseStrays()
+	}
+}
+
+func counter(n *int64) func(commandTag) error {
+	return func(tag commandTag) error {
+		*n = tag.RowsAffected()
+		return nil
+	}
+}
+
+// reenter registers an instance anew that was taken for dead.
+func (s *Store) reenter() {
+	err := s.call(s.ctx, func(ctx context.Context, c *pgxpool.Conn) error { return s.enter(ctx, c.Conn()) })
+	if err != nil {
+		_ = s.blame(s.ctx, err)
+	}
+	s.changedAll()
+}
+
+// meet tells how many the instances are. A newcomer counts itself when the
+// others do: their shares of a rate must not be more than the whole.
+func (s *Store) meet(members []uuid.UUID) {
+	i := &s.identity
+	i.mu.Lock()
+	place := slices.Index(members, i.current)
+	known := place >= 0 && time.Since(i.registered) >= s.timing.beat
+	news := known && (place != i.place || len(members) != i.members)
+	if news {
+		i.place, i.members = place, len(members)
+	}
+	i.mu.Unlock()
+	if w := s.watch.get(); w != nil && w.Members != nil && news {
+		w.Members(place, len(members))
+	}
+}
+
+// freeOrphans frees what nobody has that is there.
+func (s *Store) freeOrphans() {
+	s.free(orphansSQL)
+}
+
+// releaseStrays frees what this instance has claimed without any caller that
+// knows of it: the connection was lost when it was to be told.
+func (s *Store) releaseStrays() {
+	s.claims.granting.Lock()
+	defer s.claims.granting.Unlock()
+	id := s.identity.id()
+	var stray []pgtype.UUID
+	err := s.call(s.ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		stray = nil
+		rows, err := c.Query(ctx, s.sql(heldSQL), idOf(id))
+		if err != nil {
+			return err
+		}
+		var held pgtype.UUID
+		_, err = pgx.ForEachRow(rows, []any{&held}, func() error {
+			if !s.claims.has(held.Bytes) {
+				stray = append(stray, held)
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		s.claims.suspect()
+		_ = s.blame(s.ctx, err)
+		return
+	}
+	if len(stray) > 0 && !s.free(releaseSQL, stray, idOf(id)) {
+		s.claims.suspect()
+	}
+}
+
+// free frees claims, and tells everybody.
+func (s *Store) free(sql string, arguments ...any) (ok bool) {
+	freed := make(map[delivery.Lane]bool)
+	err := s.call(s.ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		clear(freed)
+		rows, err := c.Query(ctx, s.sql(sql), arguments...)
+		if err != nil {
+			return err
+		}
+		var lane delivery.Lane
+		_, err = pgx.ForEachRow(rows, []any{&lane.Webhook, &lane.Upstream}, func() error {
+			freed[lane] = true
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		_ = s.blame(s.ctx, err)
+		return false
+	}
+	for lane := range freed {
+		s.changed(lane)
+		s.notify(lane)
+	}
+	return true
+}
+
+var errClosing = errors.New("the store was closed")
+
+// leave ends all claims and the instance's part in the fleet.
+func (s *Store) leave() error {
+	id := s.identity.id()
+	if id == uuid.Nil || s.health.err() != nil || s.working.Err() != nil {
+		return nil // the others find out
+	}
+	err := s.call(s.working, func(ctx context.Context, c *pgxpool.Conn) error {
+		var b pgx.Batch
+		b.Queue(s.sql(unclaimSQL), idOf(id))
+		b.Queue(s.sql(leaveSQL), idOf(id))
+		if !s.identity.alone() {
+			b.Queue(notifySQL, s.names.Load().channel, []string{notice(id, delivery.Lane{})})
+		}
+		return c.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return explain(err)
+	}
+	return nil
+}

@@ -1,0 +1,290 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres/pgtest"
+)
+
+// Whatever was acknowledged when the database crashed is there, and nothing
+// that was refused.
+func TestCrashesOfTheDatabase(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{})
+	dsn := pgtest.SchemaIn(t, server.DSN())
+	log, logs := logger()
+	s := open(t, postgres.Options{DSN: dsn, Log: log})
+
+	var mu sync.Mutex
+	acknowledged, refused := make(map[uuid.UUID]bool), make(map[uuid.UUID]bool)
+	saved := make(map[uuid.UUID]bool)
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for worker := range 16 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				d := newDelivery(zendesk, "")
+				d.Claimed = worker%2 == 0
+				patience, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond*time.Duration(1+worker))
+				err := s.Put(patience, []*delivery.Delivery{d})
+				cancel()
+				mu.Lock()
+				if err == nil {
+					acknowledged[d.ID] = true
+				} else {
+					refused[d.ID] = true
+				}
+				mu.Unlock()
+				if err == nil && d.Claimed && worker%4 == 0 {
+					settled := *d
+					settled.State = delivery.Delivered
+					if _, err := s.Save(t.Context(), &settled); err == nil {
+						mu.Lock()
+						saved[d.ID] = true
+						mu.Unlock()
+					}
+				}
+				if err != nil {
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		})
+	}
+	for _, down := range []time.Duration{0, 1500 * time.Millisecond, 0} {
+		time.Sleep(700 * time.Millisecond)
+		require.NoError(t, server.Stop(true))
+		time.Sleep(down)
+		require.NoError(t, server.Start())
+	}
+	soon(t, func() bool { return s.Put(t.Context(), []*delivery.Delivery{newDelivery(slack, "")}) == nil }, "it recovers")
+	time.Sleep(300 * time.Millisecond)
+	stop()
+	all.Wait()
+	require.NotEmpty(t, refused)
+	require.NotEmpty(t, acknowledged)
+
+	there := func() map[uuid.UUID]delivery.State {
+		found := make(map[uuid.UUID]delivery.State)
+		for q := (delivery.Query{Limit: 1000, Upstream: "zendesk"}); ; {
+			page, err := s.List(t.Context(), q)
+			require.NoError(t, err)
+			for _, d := range page.Deliveries {
+				found[d.ID] = d.State
+			}
+			if q.Before = page.Before; q.Before == uuid.Nil {
+				return found
+			}
+		}
+	}
+	soon(t, func() bool { // what was refused is taken back when the database answers
+		found := there()
+		for id := range refused {
+			if _, ok := found[id]; ok {
+				return false
+			}
+		}
+		return true
+	}, "nothing that was refused is there")
+	found := there()
+	for id := range acknowledged {
+		require.Contains(t, found, id, "acknowledged")
+	}
+	for id := range saved {
+		require.Equal(t, delivery.Delivered, found[id])
+	}
+	require.Len(t, found, len(acknowledged))
+	counts, err := s.Count(t.Context())
+	require.NoError(t, err)
+	c := counts[zendesk]
+	require.Equal(t, len(found), c.Pending+c.Delivered)
+	t.Logf("%d acknowledged, %d refused, %d saved", len(acknowledged), len(refused), len(saved))
+
+	require.LessOrEqual(t, logs.FilterMessageSnippet("not available").Len(), 12, "an outage is told of, not each call")
+	require.Positive(t, logs.FilterMessageSnippet("available again").Len())
+}
+
+func TestOpenWithoutTheDatabase(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	dsn := server.DSN()
+	require.NoError(t, server.Stop(true))
+	log, logs := logger()
+	began := time.Now()
+	s := open(t, postgres.Options{DSN: dsn, Log: log})
+	require.Less(t, time.Since(began), 3*time.Second)
+	w := watch(s)
+	for range 5 {
+		err := s.Put(t.Context(), []*delivery.Delivery{newDelivery(zendesk, "")})
+		require.ErrorContains(t, err, "the database cannot be reached")
+	}
+	status := s.Status().(postgres.Status)
+	require.False(t, status.Ready)
+	require.Contains(t, status.Error, "cannot be reached")
+	require.Equal(t, 1, logs.Len(), "it is told once: %v", logs.All())
+
+	require.NoError(t, server.Start())
+	soon(t, func() bool { return s.Put(t.Context(), []*delivery.Delivery{newDelivery(zendesk, "")}) == nil }, "it recovers by itself")
+	require.Positive(t, w.changed(delivery.Lane{}))
+	require.True(t, s.Status().(postgres.Status).Ready)
+
+	require.NoError(t, server.Stop(true))
+	began = time.Now()
+	require.NoError(t, s.Close())
+	require.Less(t, time.Since(began), 8*time.Second)
+}
+
+// After the database was away, all are silent for long, and nobody is dead.
+func TestAnOutageReapsNobody(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	dsn := pgtest.SchemaIn(t, server.DSN())
+	one := open(t, postgres.Hurried(postgres.Options{DSN: dsn}))
+	two := open(t, postgres.Hurried(postgres.Options{DSN: dsn}))
+	d := claimed(newDelivery(zendesk, ""))
+	put(t, one, d)
+	ids := [2]uuid.UUID{one.Instance(), two.Instance()}
+	time.Sleep(700 * time.Millisecond) // both may reap
+	require.NoError(t, server.Stop(true))
+	time.Sleep(1500 * time.Millisecond) // twice a lease
+	require.NoError(t, server.Start())
+	for _, s := range []*postgres.Store{one, two} {
+		soon(t, func() bool { _, err := s.Count(t.Context()); return err == nil }, "it recovers")
+	}
+	require.Equal(t, ids, [2]uuid.UUID{one.Instance(), two.Instance()})
+	settle(t, one, d, delivery.Delivered)
+}
+
+// deafProxy is in the way to a server, and can stop to carry anything, as a
+// dead peer does.
+type deafProxy struct {
+	net.Listener
+	mu   sync.Mutex
+	deaf chan struct{} // closed while it carries
+}
+
+func newDeafProxy(t *testing.T, to string) *deafProxy {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &deafProxy{Listener: l, deaf: make(chan struct{})}
+	close(p.deaf)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var open []net.Conn
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", to)
+			if err != nil {
+				c.Close()
+				continue
+			}
+			mu.Lock()
+			open = append(open, c, up)
+			mu.Unlock()
+			all.Go(func() { p.carry(up, c) })
+			all.Go(func() { p.carry(c, up) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		p.hear(true)
+		mu.Lock()
+		for _, c := range open {
+			c.Close()
+		}
+		mu.Unlock()
+		all.Wait()
+	})
+	return p
+}
+
+func (p *deafProxy) carry(to, from net.Conn) {
+	defer to.Close()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		p.mu.Lock()
+		carries := p.deaf
+		p.mu.Unlock()
+		<-carries
+		if n > 0 {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *deafProxy) hear(hears bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.deaf:
+		if !hears {
+			p.deaf = make(chan struct{})
+		}
+	default:
+		if hears {
+			close(p.deaf)
+		}
+	}
+}
+
+func TestADeadPeerHangsNobody(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	direct := server.LoopbackDSN(pgtest.Superuser, pgtest.Password)
+	port := strings.TrimPrefix(strings.SplitN(strings.SplitN(direct, "@127.0.0.1", 2)[1], "/", 2)[0], ":")
+	proxy := newDeafProxy(t, "127.0.0.1:"+port)
+	dsn := strings.Replace(direct, "@127.0.0.1:"+port, "@"+proxy.Addr().String(), 1)
+	s := open(t, postgres.Options{DSN: dsn})
+	put(t, s, newDelivery(zendesk, ""))
+	proxy.hear(false)
+
+	var all sync.WaitGroup
+	refused := make([]*delivery.Delivery, 12)
+	for i := range refused {
+		refused[i] = newDelivery(slack, "")
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			err := s.Put(ctx, []*delivery.Delivery{refused[i]})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a put into nothing: %v", err)
+			}
+			if _, err := s.Find(ctx, refused[i].Key); err == nil {
+				t.Error("nothing can be found")
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+	all.Wait()
+	proxy.hear(true) // and what was sent arrives late
+	soon(t, func() bool {
+		counts, err := s.Count(t.Context())
+		return err == nil && counts[slack].Pending == 0 && counts[zendesk].Pending == 1
+	}, "what was refused is not there")
+	for _, d := range refused {
+		soon(t, func() bool { _, err := s.Get(t.Context(), d.ID); return errors.Is(err, delivery.ErrNotFound) }, "it is not there")
+	}
+	for _, d := range refused {
+		put(t, s, d) // its key is free
+	}
+}
+

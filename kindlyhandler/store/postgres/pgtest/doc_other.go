@@ -1,0 +1,4 @@
+//go:build !unix
+
+// Package pgtest runs a real PostgreSQL for tests, on systems like Unix only.
+package pgtest

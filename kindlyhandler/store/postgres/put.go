@@ -1,0 +1,223 @@
+package postgres
+
+import (
+	"context"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+)
+
+// putSQL stores the deliveries of many webhooks, each of which is numbered. It
+// gives the key to one webhook alone, also if two instances put it at the same
+// moment: the row of a key can be inserted once, and taken over when it has
+// expired or leads to nothing any more. No two of the webhooks have a key or a
+// chat in common.
+const putSQL = `
+WITH d AS (
+	SELECT * FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::int[],
+		$10::uuid[], $11::bytea[], $12::timestamptz[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::bytea[])
+	WITH ORDINALITY AS t(put, id, webhook, upstream, wanted, due, received, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript, n)
+), ahead AS MATERIALIZED (
+	SELECT d.n, d.put, (SELECT count(*) FROM (
+		SELECT FROM @deliveries x WHERE x.webhook = d.webhook AND x.upstream = d.upstream AND x.chat = d.chat AND x.state = 0 AND NOT x.revived LIMIT $18
+	) q) AS pending FROM d WHERE d.chat IS NOT NULL
+), crowded AS MATERIALIZED (
+	SELECT DISTINCT put FROM ahead WHERE pending >= $18
+), taken AS (
+	INSERT INTO @keys AS k (key, expires, ids)
+	SELECT d.key, max(d.key_expires), array_agg(d.id ORDER BY d.n) FROM d
+	WHERE d.key IS NOT NULL AND d.put NOT IN (SELECT put FROM crowded) GROUP BY d.key ORDER BY d.key
+	ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids WHERE k.expires <= $19 OR k.ids = '{}'
+	RETURNING k.key
+), stored AS (
+	INSERT INTO @deliveries (id, webhook, upstream, state, held, claim, due, received, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript)
+	SELECT d.id, d.webhook, d.upstream, 0, coalesce(a.pending > 0, false), CASE WHEN d.wanted AND coalesce(a.pending, 0) = 0 THEN $20::uuid END,
+		d.due, d.received, d.elapsed, d.tries, d.chat, d.key, d.key_expires, d.details, d.answer, d.body, d.customer, d.transcript
+	FROM d LEFT JOIN ahead a ON a.n = d.n
+	WHERE d.put NOT IN (SELECT put FROM crowded) AND (d.key IS NULL OR d.key IN (SELECT key FROM taken))
+	ORDER BY d.n
+	RETURNING id, webhook, upstream, claim, held
+), counted AS (
+	INSERT INTO @counts (webhook, upstream, pending) SELECT webhook, upstream, count(*) FROM stored GROUP BY webhook, upstream
+)
+SELECT d.n, s.id IS NOT NULL, s.claim IS NOT NULL, coalesce(s.held, false),
+	c.put IS NOT NULL AND NOT EXISTS (SELECT FROM @keys k WHERE k.key = d.key AND k.expires > $19 AND k.ids <> '{}')
+FROM d LEFT JOIN stored s ON s.id = d.id LEFT JOIN crowded c ON c.put = d.put`
+
+// Put implements [delivery.Store].
+func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if !s.pending.fits(len(deliveries), s.limits.Load().MaxPending) {
+		return delivery.ErrFull
+	}
+	o := &operation{}
+	for _, d := range deliveries {
+		e, err := newEntry(d)
+		if err != nil {
+			return err
+		}
+		o.put = append(o.put, e)
+		o.marks = append(o.marks, d.ID)
+		o.bytes += e.size()
+		if e.chat != uuid.Nil {
+			lock := s.chatLock(d.Lane, e.chat)
+			o.locks, o.marks = append(o.locks, lock), append(o.marks, lock)
+		}
+		if e.wanted {
+			s.claims.add(d.ID)
+		}
+	}
+	if key := deliveries[0].Key; key != (delivery.Key{}) {
+		o.marks = append(o.marks, key)
+	}
+	if err := s.perform(ctx, o); err != nil {
+		return err
+	}
+	for i, e := range o.put {
+		deliveries[i].Claimed = e.claimed
+	}
+	return nil
+}
+
+// queuePuts adds the statement that stores the deliveries of many webhooks.
+func (s *Store) queuePuts(b *pgx.Batch, puts []*operation, instance uuid.UUID) {
+	var (
+		numbers, tries                            []int32
+		ids, chats                                []pgtype.UUID
+		webhooks, upstreams                       []string
+		wanted                                    []bool
+		due, received, expires                    []pgtype.Timestamptz
+		elapsed                                   []int64
+		keys, details, answers, bodies, customers [][]byte
+		transcripts                               [][]byte
+		operations                                []*operation
+		entries                                   []*entry
+	)
+	for i, o := range puts {
+		for _, e := range o.put {
+			d := e.delivery
+			numbers, tries = append(numbers, int32(i)), append(tries, int32(d.Tries))
+			ids, chats = append(ids, idOf(d.ID)), append(chats, idOf(e.chat))
+			webhooks, upstreams = append(webhooks, d.Lane.Webhook), append(upstreams, d.Lane.Upstream)
+			wanted = append(wanted, e.wanted)
+			due, received, expires = append(due, stamp(d.DueAt)), append(received, stamp(d.ReceivedAt)), append(expires, stamp(d.KeyExpires))
+			elapsed = append(elapsed, int64(d.Elapsed))
+			keys, details, answers = append(keys, keyOf(d.Key)), append(details, e.details), append(answers, e.content.answer)
+			bodies, customers, transcripts = append(bodies, e.content.body), append(customers, e.content.customer), append(transcripts, e.content.transcript)
+			operations, entries = append(operations, o), append(entries, e)
+		}
+	}
+	b.Queue(s.sql(putSQL), numbers, ids, webhooks, upstreams, wanted, due, received, elapsed, tries,
+		chats, keys, expires, details, answers, bodies, customers, transcripts,
+		delivery.MaxPendingPerChat, stamp(s.now()), idOf(instance),
+	).Query(func(rows pgx.Rows) error {
+		var n int64
+		var stored, claimed, held, crowded bool
+		_, err := pgx.ForEachRow(rows, []any{&n, &stored, &claimed, &held, &crowded}, func() error {
+			entries[n-1].claimed, entries[n-1].held = claimed, held
+			switch {
+			case stored:
+			case crowded:
+				operations[n-1].err = delivery.ErrChatFull
+			default:
+				operations[n-1].err = delivery.ErrDuplicate
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// stored sees to what follows from a Put that its caller knows of.
+func (s *Store) stored(o *operation, err error) {
+	for _, e := range o.put {
+		if err != nil || !e.claimed {
+			s.claims.remove(e.delivery.ID)
+		}
+		if err == nil && !e.claimed && !e.held {
+			s.notify(e.delivery.Lane)
+		}
+	}
+	if err == nil {
+		s.pending.add(len(o.put))
+	}
+}
+
+// pending is how many deliveries are, as far as this instance knows: what the
+// whole fleet had at the latest beat, and what has become of that here since.
+type pending struct {
+	mu    sync.Mutex
+	known int
+}
+
+func (p *pending) fits(n, most int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known+n <= most
+}
+
+func (p *pending) add(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known += n
+}
+
+func (p *pending) set(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = n
+}
+
+// claims are the deliveries that the callers have, or are about to have.
+type claims struct {
+	mu   sync.Mutex
+	mine map[uuid.UUID]struct{}
+	// stray: a call that claims has failed, and may have claimed nevertheless.
+	stray bool
+	// granting is held for reading while a call claims what it does not know yet.
+	granting sync.RWMutex
+}
+
+func (c *claims) init() { c.mine = make(map[uuid.UUID]struct{}) }
+
+func (c *claims) add(id uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mine[id] = struct{}{}
+}
+
+func (c *claims) remove(id uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.mine, id)
+}
+
+func (c *claims) has(id uuid.UUID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.mine[id]
+	return ok
+}
+
+func (c *claims) suspect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stray = true
+}
+
+// suspected tells whether there may be stray claims, once.
+func (c *claims) suspected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.stray
+	c.stray = false
+	return was
+}
