@@ -159,10 +159,10 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 		Engine string `json:"engine"`
 	}
 	if err := json.Unmarshal(a.StoreRaw, &store); err != nil || store.Engine == "" {
-		return errors.New("store has no engine: write an object with the engine bolt or memory")
+		return errors.New("store has no engine: write an object with the engine bolt, postgres or memory")
 	}
 	if _, err := caddy.GetModule(stores + "." + store.Engine); err != nil {
-		return fmt.Errorf("store: there is no engine %q: write bolt or memory", store.Engine)
+		return fmt.Errorf("store: there is no engine %q: write bolt, postgres or memory", store.Engine)
 	}
 	module, err := ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
@@ -170,7 +170,7 @@ func (a *App) loadEngine(ctx caddy.Context) error {
 	}
 	engine, ok := module.(Engine)
 	if !ok {
-		return fmt.Errorf("store: the module %s is no engine: write bolt or memory", caddy.GetModuleID(module))
+		return fmt.Errorf("store: the module %s is no engine: write bolt, postgres or memory", caddy.GetModuleID(module))
 	}
 	a.engine = engine
 	return nil

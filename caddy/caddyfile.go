@@ -291,7 +291,7 @@ func (a *App) unmarshalStore(d *caddyfile.Dispenser) error {
 	if a.StoreRaw != nil {
 		return twice(d)
 	}
-	const usage = "write `store bolt [<path>]`, or `store memory` for trials"
+	const usage = "write `store bolt [<path>]`, `store postgres <dsn>`, or `store memory` for trials"
 	if !d.NextArg() || d.Val() == "" {
 		return d.Err("store has no value: " + usage)
 	}

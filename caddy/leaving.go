@@ -19,6 +19,16 @@ type leaving struct {
 	log     *zap.Logger
 }
 
+// leave wraps a store accordingly. One that other processes share is theirs to
+// deliver from.
+func leave(store Store, key runtimeKey, durable bool, log *zap.Logger) delivery.Store {
+	last := leaving{Store: store, key: key, durable: durable, log: log}
+	if shared, ok := store.(delivery.Shared); ok {
+		return leavingShared{last, shared}
+	}
+	return last
+}
+
 // Status is what the store tells of itself, nil if that is nothing.
 func (l leaving) Status() any {
 	if store, ok := l.Store.(interface{ Status() any }); ok {
@@ -55,4 +65,20 @@ func (l leaving) tell() {
 	default:
 		l.log.Error("deliveries are lost: they were kept in memory, and nothing runs that could deliver them", about...)
 	}
+}
+
+type leavingShared struct {
+	leaving
+	shared delivery.Shared
+}
+
+// Watch implements [delivery.Shared].
+func (l leavingShared) Watch(w delivery.Watch) { l.shared.Watch(w) }
+
+// Close implements [delivery.Store].
+func (l leavingShared) Close() error {
+	if !caddy.Exiting() {
+		l.log.Info("no configuration of this Caddy uses a shared store any more: what is pending there is for those that do", zap.Stringer("store", l.key))
+	}
+	return l.shared.Close()
 }

@@ -22,6 +22,7 @@ import (
 var configured = []any{
 	kindly.App{},
 	kindly.BoltStore{},
+	kindly.PostgresStore{},
 	kindly.MemoryStore{},
 	kindly.Handler{},
 	kindly.Transcript{},
@@ -55,7 +56,7 @@ func jsonFields(t *testing.T, of any) map[string]string {
 // TestJSONParity proves that a Caddyfile can set every field.
 func TestJSONParity(t *testing.T) {
 	reached := make(map[string]bool)
-	for _, name := range []string{"everything", "presets", "oauth2", "transcript_off"} {
+	for _, name := range []string{"everything", "presets", "oauth2", "transcript_off", "store_postgres"} {
 		caddyfile, _ := readGolden(t, filepath.Join("testdata/adapt", name+".caddyfiletest"))
 		adapted, _, err := adapt(caddyfile)
 		require.NoError(t, err)
@@ -64,7 +65,9 @@ func TestJSONParity(t *testing.T) {
 		apps := config.(map[string]any)["apps"].(map[string]any)
 		if app, ok := apps["kindly"]; ok {
 			keysOf(app, "App", reached)
-			keysOf(app.(map[string]any)["store"], "BoltStore", reached)
+			engine := map[string]string{"bolt": "BoltStore", "postgres": "PostgresStore"}
+			store := app.(map[string]any)["store"].(map[string]any)
+			keysOf(store, engine[store["engine"].(string)], reached)
 		}
 		handler := findHandler(apps["http"])
 		require.NotNil(t, handler)
@@ -156,7 +159,7 @@ func TestJSONIsDocumented(t *testing.T) {
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := make(map[string]string)
-	for _, file := range []string{"app.go", "store_bolt.go", "store_memory.go", "handler.go", "chat_auth.go", "upstream.go", "oauth2.go", "retry.go", "button.go", "redact.go"} {
+	for _, file := range []string{"app.go", "store_bolt.go", "store_postgres.go", "store_memory.go", "handler.go", "chat_auth.go", "upstream.go", "oauth2.go", "retry.go", "button.go", "redact.go"} {
 		source, err := os.ReadFile(file)
 		require.NoError(t, err)
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ParseComments)

@@ -64,7 +64,7 @@ func takeRuntime(engine Engine, limits Limits, name string) (*runtime, error) {
 		if !engine.Durable() {
 			options = append(options, delivery.RefuseWhileStopping())
 		}
-		last := leaving{Store: store, key: key, durable: engine.Durable(), log: log}
+		last := leave(store, key, engine.Durable(), log)
 		return &runtime{key: key, store: store, dispatcher: delivery.NewDispatcher(last, options...), teller: newTeller()}, nil
 	})
 	if err != nil {

@@ -350,14 +350,20 @@ func TestWrongConfiguration(t *testing.T) {
 // TestWrongOptions has what is wrong in the global option's block, which begins
 // at line 3.
 func TestWrongOptions(t *testing.T) {
-	const usage = ": write `store bolt [<path>]`, or `store memory` for trials, at Caddyfile:3"
+	const usage = ": write `store bolt [<path>]`, `store postgres <dsn>`, or `store memory` for trials, at Caddyfile:3"
 	for name, c := range map[string]struct{ option, want string }{
 		"store of nothing":         {"store", "store has no value" + usage},
 		"store of an empty name":   {`store ""`, "store has no value" + usage},
-		"unknown store":            {"store postgres dsn", `there is no store "postgres"` + usage},
+		"unknown store":            {"store redis dsn", `there is no store "redis"` + usage},
 		"two stores":               {"store memory; store memory", "store is there twice, at Caddyfile:4"},
 		"memory with a path":       {"store memory /a", "wrong arguments of store: write `store memory`, at Caddyfile:3"},
 		"memory with a block":      {"store memory {; a; }", "wrong arguments of store: write `store memory`, at Caddyfile:4"},
+		"postgres of nothing":      {"store postgres", "store postgres has no DSN: write `store postgres postgres://<user>:<password>@<host>/<database>`, or `host=… user=…` in quotes, at Caddyfile:3"},
+		"postgres with two DSNs":   {"store postgres host=a user=b", "wrong arguments of store: write `store postgres <dsn>`, at Caddyfile:3"},
+		"postgres with an option":  {"store postgres host=a {; prefix a; }", `unknown subdirective "prefix": store postgres has table_prefix, max_connections, at Caddyfile:4`},
+		"postgres with none":       {"store postgres host=a {; max_connections 0; }", `max_connections "0" is not a number of connections: write a whole number from 1, at Caddyfile:4`},
+		"malformed DSN":            {"store postgres postgres://kindly:s3cret%zz@db/kindly", "kindly: store: loading module 'postgres': provision kindly.stores.postgres: the DSN is malformed: write postgres://user:password@host:5432/database?sslmode=verify-full"},
+		"prefix with a dot":        {"store postgres host=a {; table_prefix a.b; }", `kindly: store: loading module 'postgres': provision kindly.stores.postgres: the table prefix "a.b" must be at most 32 lower-case letters, digits and underscores, and begin with no digit`},
 		"bolt with two paths":      {"store bolt /a /b", "wrong arguments of store: write `store bolt [<path>]`, at Caddyfile:3"},
 		"bolt with an empty path":  {`store bolt ""`, "the path of store bolt is empty: write `store bolt <path>`, or `store bolt` for the default, at Caddyfile:3"},
 		"bolt with a block":        {"store bolt {; path /a; }", "wrong arguments of store: write `store bolt [<path>]`, at Caddyfile:4"},
@@ -445,9 +451,10 @@ func TestWrongJSON(t *testing.T) {
 		`{"max_pending": -1}`:                   "kindly: max_pending is negative: write a whole number such as 1000000",
 		`{"tracing": "otlp"}`:                   "cannot unmarshal",
 		`{"retentions": 1}`:                     `unknown field "retentions"`,
-		`{"store": {}}`:                         "kindly: store has no engine: write an object with the engine bolt or memory",
-		`{"store": "bolt"}`:                     "kindly: store has no engine: write an object with the engine bolt or memory",
-		`{"store": {"engine": "none"}}`:         `kindly: store: there is no engine "none": write bolt or memory`,
+		`{"store": {}}`:                         "kindly: store has no engine: write an object with the engine bolt, postgres or memory",
+		`{"store": "bolt"}`:                     "kindly: store has no engine: write an object with the engine bolt, postgres or memory",
+		`{"store": {"engine": "none"}}`:         `kindly: store: there is no engine "none": write bolt, postgres or memory`,
+		`{"store": {"engine": "postgres"}}`:     "dsn is missing: write where the database is, such as postgres://user:password@host/database",
 		`{"store": {"engine": "bolt", "a": 1}}`: `unknown field "a"`,
 	} {
 		err := caddy.Validate(quiet(t, []byte(`{"apps": {"kindly": `+app+`}}`)))

@@ -26,15 +26,11 @@ var errDSN = &problem{
 	final: true,
 }
 
-// configure makes the pool, which does not connect yet. Errors of parsing are
-// not told: they may quote the password.
+// configure makes the pool, which does not connect yet.
 func (s *Store) configure(dsn string, maxConns int) error {
-	if dsn == "" {
-		return &problem{text: "no DSN: write postgres://user:password@host:5432/database", final: true}
-	}
-	c, err := pgxpool.ParseConfig(dsn)
+	c, err := parse(dsn)
 	if err != nil {
-		return errDSN
+		return err
 	}
 	c.MinConns, c.MaxConns = 0, int32(max(maxConns, committers+2))
 	c.MaxConnLifetime, c.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
@@ -46,7 +42,7 @@ func (s *Store) configure(dsn string, maxConns int) error {
 		conn.RuntimeParams["application_name"] = "caddy-kindly"
 	}
 	c.AfterConnect = s.prepare
-	s.target = target{Host: conn.Host, Port: conn.Port, Database: conn.Database, User: conn.User}
+	s.target = targetOf(c)
 	s.pool, err = pgxpool.NewWithConfig(s.ctx, c)
 	if err != nil {
 		return errDSN

@@ -44,7 +44,6 @@ func (s *Store) Mine() int {
 	return len(s.claims.mine)
 }
 
-
 // Setting returns a setting of the store's sessions.
 func (s *Store) Setting(ctx context.Context, name string) (value string) {
 	_ = s.pool.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)

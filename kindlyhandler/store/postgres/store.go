@@ -174,8 +174,8 @@ func Open(o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if !prefixes.MatchString(s.prefix) {
-		return nil, fmt.Errorf("store postgres: the table prefix %q must match %s", s.prefix, prefixes)
+	if err := checkPrefix(o.Prefix); err != nil {
+		return nil, fmt.Errorf("store postgres: %w", err)
 	}
 	s.SetLimits(o.Limits)
 	s.timing = o.timing.orDefaults()
