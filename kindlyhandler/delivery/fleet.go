@@ -12,14 +12,22 @@ import (
 // membership is a process's place among those that share its store.
 type membership struct{ place, of int }
 
-// alone is the membership where nobody shares the store.
-var alone = membership{0, 1}
+var (
+	// alone is the membership where nobody shares the store.
+	alone = membership{0, 1}
+	// stranger is who does not know yet whether others do.
+	stranger = membership{}
+)
 
 // share returns a member's part of a rate, and whether it has any: where there
-// are fewer attempts than members, some make none. All parts are the rate.
+// are fewer attempts than members, some make none. All parts are the rate, so a
+// stranger, whom the others do not count yet, has none.
 func (m membership) share(r Rate) (part Rate, any bool) {
-	if r == (Rate{}) {
+	switch {
+	case r == Rate{}:
 		return r, true
+	case m == stranger:
+		return Rate{}, false
 	}
 	n := r.Attempts / m.of
 	if m.place < r.Attempts%m.of {
@@ -31,6 +39,7 @@ func (m membership) share(r Rate) (part Rate, any bool) {
 // watch makes the dispatcher one of those that share the store.
 func (q *Dispatcher) watch(store Shared) {
 	q.shared = true
+	q.membership = stranger
 	store.Watch(Watch{Changed: q.changed, Members: q.joined})
 }
 

@@ -132,6 +132,28 @@ func TestFleet_shares_a_rate(t *testing.T) {
 	}
 }
 
+// A process that starts makes no attempt of which the others, who do not know
+// of it yet, may make all.
+func TestFleet_knows_its_share_before_it_makes_use_of_it(t *testing.T) {
+	run(t, func(r *rig) {
+		r.pop()
+		d := definition(r.upstream)
+		q, watch := r.joins(d)
+		d.Rate = delivery.Rate{Attempts: 10, Per: time.Second}
+		q.Push(map[delivery.Lane]delivery.Definition{lane: d})
+		waiting := r.new()
+		receipt, err := q.Submit(r.Context(), []*delivery.Delivery{waiting}, time.Second)
+		require.NoError(t, err)
+		require.Equal(t, delivery.Pending, receipt.Delivery.State)
+		require.Zero(t, r.now(), "it does not wait for that")
+		r.passes(time.Hour)
+		r.attempted()
+		watch.Members(1, 2)
+		r.passes(time.Second)
+		r.attempted(waiting)
+	})
+}
+
 // How long a delivery was held back by one that another process had is not
 // known: none of that counts.
 func TestFleet_counts_no_time_before_a_turn(t *testing.T) {
