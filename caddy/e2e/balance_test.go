@@ -24,7 +24,7 @@ func TestAccountBalances(t *testing.T) {
 		"retry {\n\t\t\tinitial_interval 100ms\n\t\t\tmax_interval 1s\n\t\t}"))
 	c := startIn(t, data, "", sites)
 
-	l := &load{url: "http://" + address + "/kindly", pause: 20 * time.Millisecond}
+	l := &load{urls: []string{"http://" + address + "/kindly"}, pause: 20 * time.Millisecond}
 	stopLoad := l.start(12, 4)
 	defer stopLoad()
 	done := make(chan struct{})

@@ -30,7 +30,8 @@ const (
 type caddy struct {
 	*process
 	admin string
-	data  string // its data directory
+	data  string   // its data directory
+	more  []string // of its environment
 }
 
 // start runs Caddy with a Caddyfile, whose global options are given apart.
@@ -42,7 +43,13 @@ func start(t *testing.T, options, sites string) *caddy {
 // startIn runs Caddy with a data directory, which another one may have left.
 func startIn(t *testing.T, data, options, sites string) *caddy {
 	t.Helper()
-	c := &caddy{admin: freeAddress(t), data: data}
+	return startWith(t, nil, data, options, sites)
+}
+
+// startWith runs Caddy with more variables in its environment.
+func startWith(t *testing.T, env []string, data, options, sites string) *caddy {
+	t.Helper()
+	c := &caddy{admin: freeAddress(t), data: data, more: env}
 	c.process = runWithFile(t, c.env(), c.caddyfile(options, sites))
 	c.eventually("the admin API answers", c.answers)
 	t.Cleanup(func() {
@@ -56,7 +63,7 @@ func startIn(t *testing.T, data, options, sites string) *caddy {
 }
 
 func (c *caddy) env() []string {
-	return []string{"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken, "XDG_DATA_HOME=" + c.data, "TZ=Europe/Oslo"}
+	return append([]string{"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken, "XDG_DATA_HOME=" + c.data, "TZ=Europe/Oslo"}, c.more...)
 }
 
 // deliveries is the file that has them, by default.

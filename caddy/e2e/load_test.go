@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -21,10 +22,20 @@ import (
 
 // load sends webhooks, each from a chat of its own, and keeps account of them.
 type load struct {
-	url   string
+	urls  []string      // each webhook goes to one of them
 	pause time.Duration // after each of a client's webhooks: it is no benchmark
-	sent  atomic.Int64
-	reset atomic.Int64 // not answered
+	// again is how many of a hundred webhooks are sent twice, the second time to
+	// another URL, if there is one, and often at the same moment.
+	again int
+	// refusable: that a webhook cannot be stored is no wrong answer.
+	refusable bool
+	// patience is how long the last tickets may take, by default as all else.
+	patience time.Duration
+
+	sent    atomic.Int64
+	twice   atomic.Int64
+	reset   atomic.Int64 // not answered
+	refused atomic.Int64
 
 	mu       sync.Mutex
 	accepted map[string]bool // chats
@@ -56,26 +67,42 @@ func (l *load) start(kept, fresh int) (stop func()) {
 func (l *load) run(ctx context.Context, client *http.Client) {
 	for ; ctx.Err() == nil; time.Sleep(l.pause) {
 		chat := fmt.Sprintf("chat-%d", l.sent.Add(1))
-		request, err := kindlytest.NewWebhookRequest(l.url, secret, kindlytest.DialogueWebhookFor(chat))
-		if err != nil {
-			l.note("", err.Error())
-			return
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			l.reset.Add(1)
+		to := rand.N(len(l.urls))
+		if rand.N(100) >= l.again {
+			l.send(client, l.urls[to], chat)
 			continue
 		}
-		body, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		switch {
-		case err != nil:
-			l.reset.Add(1)
-		case response.StatusCode != http.StatusOK, strings.Contains(string(body), "Sorry"):
-			l.note("", response.Status+" "+string(body))
-		default:
-			l.note(chat, "")
-		}
+		l.twice.Add(1)
+		var both sync.WaitGroup
+		both.Go(func() { l.send(client, l.urls[to], chat) })
+		time.Sleep(rand.N(20 * time.Millisecond))
+		l.send(client, l.urls[(to+1)%len(l.urls)], chat)
+		both.Wait()
+	}
+}
+
+func (l *load) send(client *http.Client, url, chat string) {
+	request, err := kindlytest.NewWebhookRequest(url, secret, kindlytest.DialogueWebhookFor(chat))
+	if err != nil {
+		l.note("", err.Error())
+		return
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		l.reset.Add(1)
+		return
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	switch {
+	case err != nil:
+		l.reset.Add(1)
+	case response.StatusCode == http.StatusOK && !strings.Contains(string(body), "Sorry"):
+		l.note(chat, "")
+	case response.StatusCode == http.StatusOK && l.refusable:
+		l.refused.Add(1)
+	default:
+		l.note("", response.Status+" "+string(body))
 	}
 }
 
@@ -117,7 +144,7 @@ func ticketsByChat(t *testing.T, desks ...*kindlytest.HelpDesk) map[string]int {
 func (l *load) requireBalance(t *testing.T, desks ...*kindlytest.HelpDesk) {
 	t.Helper()
 	var tickets map[string]int
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(max(l.patience, patience)); ; time.Sleep(50 * time.Millisecond) {
 		arrived := 0
 		for _, desk := range desks {
 			arrived += desk.Count()

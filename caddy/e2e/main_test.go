@@ -9,16 +9,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // How long the long tests are. The README has the command for more.
 var (
 	kills   = flag.Int("kills", 5, "how often TestAccountBalances kills Caddy")
 	reloads = flag.Int("reloads", 20, "how often TestReloadUnderLoad changes the configuration")
+	trouble = flag.Duration("trouble", 20*time.Second, "how long TestFleetAccountBalances kills Caddys and their database")
 )
 
 // binaries is where TestMain builds to.
 var binaries string
+
+// runTests runs the tests, and ends what they share.
+var runTests = (*testing.M).Run
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -41,5 +46,5 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building: %v\n%s", err, output)
 		return 1
 	}
-	return m.Run()
+	return runTests(m)
 }

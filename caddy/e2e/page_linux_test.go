@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,14 +18,6 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/kindlytest"
 )
-
-// startPage runs "caddy kindly page", and returns the address that it prints.
-func startPage(t *testing.T, admin string) string {
-	t.Helper()
-	p := run(t, nil, "kindly-caddy", "kindly", "page", "--address", admin)
-	p.waitFor("Ctrl+C ends it.")
-	return regexp.MustCompile(`http://127\.0\.0\.1:\d+/\S+\?token=\S+`).FindString(p.out.String())
-}
 
 // hostile is what a visitor may write.
 const hostile = `<img src="/x" onerror="alert(1)"><script>alert(2)</script>`

@@ -34,7 +34,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	unusable := at(other.webhook("/kindly shop")) + site("http://"+taken.Addr().String(), "respond taken")
 	c := start(t, "", good[0])
 
-	l := &load{url: "http://" + address + "/kindly", pause: 10 * time.Millisecond}
+	l := &load{urls: []string{"http://" + address + "/kindly"}, pause: 10 * time.Millisecond}
 	stopLoad := l.start(16, 4)
 	defer stopLoad()
 	for i := range *reloads {

@@ -76,7 +76,7 @@ func TestStopUnderLoad(t *testing.T) {
 	s.desk.Fail(kindlytest.Delay(30 * time.Millisecond))
 	data, address := t.TempDir(), freeAddress(t)
 	webhook := site("http://"+address, s.webhook("/kindly", "respond_within 0"))
-	l := &load{url: "http://" + address + "/kindly", pause: time.Millisecond}
+	l := &load{urls: []string{"http://" + address + "/kindly"}, pause: time.Millisecond}
 	c := startIn(t, data, "", webhook)
 	stopLoad := l.start(8, 8)
 	defer stopLoad()
