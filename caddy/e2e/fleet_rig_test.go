@@ -169,4 +169,3 @@ func readable(what string, n int) (names []string) {
 	}
 	return names
 }
-

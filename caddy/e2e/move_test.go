@@ -88,6 +88,14 @@ func TestMove(t *testing.T) {
 	m.fill()
 	require.Zero(t, c.stop(terminate))
 
+	m.moves(c, "\tkindly {\n\t\tstore bolt "+filepath.Join(t.TempDir(), "new.db")+"\n\t}")
+}
+
+// moves moves what a Caddy that has ended had in its file to the store that
+// options tell, and has that delivered.
+func (m *mover) moves(c *caddy, options string) {
+	t := m.t
+	t.Helper()
 	config := file(t, "Caddyfile", c.caddyfile("", m.site()))
 	export := filepath.Join(t.TempDir(), "deliveries.jsonl")
 	status, printed := call(t, c.env(), nil, "kindly-caddy", "kindly", "deliveries", "export", "--offline", "--config", config, "--output", export)
@@ -98,15 +106,14 @@ func TestMove(t *testing.T) {
 	require.NotContains(t, string(content), apiKey)
 	require.NotContains(t, string(content), secret)
 
-	to := "\tkindly {\n\t\tstore bolt " + filepath.Join(t.TempDir(), "new.db") + "\n\t}"
-	config = file(t, "Caddyfile", c.caddyfile(to, m.site()))
+	config = file(t, "Caddyfile", c.caddyfile(options, m.site()))
 	for _, want := range []string{"5 deliveries imported, 0 there already.", "0 deliveries imported, 5 there already."} {
 		status, printed = call(t, c.env(), nil, "kindly-caddy", "kindly", "deliveries", "import", "--offline", "--config", config, export)
 		require.Zero(t, status, printed)
 		require.Contains(t, printed, want)
 	}
 	m.desk.Recover()
-	c = start(t, to, m.site())
+	c = startWith(t, c.more, c.data, options, m.site())
 	m.check()
 	require.Equal(t, "0 deliveries imported, 5 there already.\n", c.kindly("deliveries", "import", export))
 	require.Equal(t, 5, m.desk.Count())

@@ -108,6 +108,17 @@ func (p *process) stop(s os.Signal) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// ends waits until the process has ended by itself, and returns its exit status.
+func (p *process) ends() int {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.t.Fatalf("%s does not end by itself", p.cmd.Path)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // running fails the test if the process has ended.
 func (p *process) running() {
 	p.t.Helper()
