@@ -259,7 +259,7 @@ func TestExamplesAreRun(t *testing.T) {
 			continue
 		}
 		_, ok := systemExamples[entry.Name()]
-		ok = ok || slices.Contains([]string{"own-api", "middleware", "observability"}, entry.Name()) // by their own tests
+		ok = ok || slices.Contains([]string{"own-api", "middleware", "observability", "fleet"}, entry.Name()) // by their own tests
 		require.True(t, ok, fmt.Sprintf("examples/%s has no test", entry.Name()))
 	}
 }

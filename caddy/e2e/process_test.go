@@ -72,11 +72,15 @@ func run(t *testing.T, env []string, binary string, args ...string) *process {
 	return p
 }
 
-// command prepares a binary to run with directories of its own.
+// command prepares a binary, one that was built or one of an absolute path, to
+// run with directories of its own.
 func command(t *testing.T, env []string, binary string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command(filepath.Join(binaries, binary), args...)
+	if !filepath.IsAbs(binary) {
+		binary = filepath.Join(binaries, binary)
+	}
+	cmd := exec.Command(binary, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+filepath.Join(dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
 	cmd.Env = append(cmd.Env, env...)
