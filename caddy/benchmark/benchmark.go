@@ -97,6 +97,10 @@ type benchmark struct {
 
 // run measures what the options ask for.
 func (b *benchmark) run(ctx context.Context) (r results, err error) {
+	if b.fleet {
+		r.windows, r.drain, err = b.runFleet(ctx)
+		return r, err
+	}
 	if b.rounds > 0 {
 		targets, err := b.launch(b.scenarios)
 		if err != nil {

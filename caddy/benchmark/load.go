@@ -44,7 +44,11 @@ func drive(ctx context.Context, s *scenario, addr string, connections int, durat
 		return load{}, err
 	}
 	defer closeAll(clients)
+	return driveAll(ctx, clients, duration, most)
+}
 
+// driveAll is drive with clients that are connected.
+func driveAll(ctx context.Context, clients []*client, duration time.Duration, most int64) (load, error) {
 	var left atomic.Int64
 	left.Store(most)
 	group, ctx := errgroup.WithContext(ctx)

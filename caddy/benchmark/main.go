@@ -51,8 +51,25 @@ stall is felt by all that come in it, and include what the generator itself was
 late by. If that is more than some tenths of a millisecond, the machine was not
 idle.
 
+# A fleet
+
+With -fleet something else is measured: how many webhooks a second some Caddys
+that share a PostgreSQL accept, that is, verify and have flushed by the database,
+while the help desk is known to be down. It starts a PostgreSQL with that
+program's own defaults, whose data lie in TMPDIR, and three Caddys.
+
+	pgbench   PostgreSQL alone: pgbench inserts rows of 1 KiB, each of them
+	          committed by itself, over as many connections
+	fleet_1   one of the Caddys gets all webhooks
+	fleet_2   two of them do, each over half of the connections
+	fleet_3   all three do
+
+The database, the Caddys and the benchmark share the machine: what a second
+Caddy brings is what the machine has left.
+
 # Flags
 
+	-fleet               measure a fleet, instead of all else
 	-rounds N            rounds to run (8); 0 for paced runs only
 	-duration D          length of one measurement (2s)
 	-connections N,...   numbers of connections (16,64)
@@ -92,6 +109,10 @@ answered turns out not to be true in the end:
     the restart, gets the same answer as before or, if that was that a ticket
     follows, the ticket's number, which is the one in the history. None of them
     makes a second ticket.
+
+With -fleet all Caddys and the database are killed while everything accepted
+waits. After that it is delivered, each webhook once, every Caddy counts all of
+it, and another one than before knows a webhook that comes again.
 
 Deliveries in memory do not survive a restart: there the last webhooks of the
 last measurement are sent again without one.
@@ -140,6 +161,7 @@ type options struct {
 	json        string
 	profiles    string
 	keys        bool
+	fleet       bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -193,11 +215,15 @@ func parseFlags(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&opts.json, "json", "", "write every single measurement to this file")
 	flags.StringVar(&opts.profiles, "cpuprofile", "", "write Caddy's CPU profiles to this directory")
 	flags.BoolVar(&opts.keys, "keys", false, "check that every ticket has an Idempotency-Key of its own")
+	flags.BoolVar(&opts.fleet, "fleet", false, "measure Caddys that share a PostgreSQL, instead of all else")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: everything is set by flags, see -help", flags.Arg(0))
+	}
+	if opts.fleet && (opts.rounds == 0 || opts.paced != 0 || opts.profiles != "" || *names != strings.Join(scenarioNames(), ",")) {
+		return nil, errors.New("-fleet measures a fleet only: leave out -paced, -cpuprofile and -scenarios, and take at least 1 round")
 	}
 	if opts.rounds < 0 || opts.rounds == 0 && (opts.paced == 0 || opts.profiles != "") {
 		return nil, fmt.Errorf("-rounds %d: at least 1 is needed, or 0 with -paced and without -cpuprofile", opts.rounds)

@@ -47,6 +47,10 @@ func TestParseFlags(t *testing.T) {
 		"-scenarios respond,all":            "choose from respond",
 		"respond":                           "unexpected argument",
 		"-other":                            "not defined",
+		"-fleet -paced 1s":                  "-fleet measures a fleet only",
+		"-fleet -rounds 0":                  "-fleet measures a fleet only",
+		"-fleet -scenarios respond":         "-fleet measures a fleet only",
+		"-fleet -cpuprofile .":              "-fleet measures a fleet only",
 	} {
 		_, err := parseFlags(strings.Fields(args), io.Discard)
 		require.ErrorContains(t, err, want, args)

@@ -31,7 +31,7 @@ func writeReport(w io.Writer, opts *options, m machine, r results) error {
 		if opts.rounds < enoughRounds {
 			fmt.Fprintf(w, "CAUTION: too few rounds to judge on, take %d\n", enoughRounds)
 		}
-		if err := errors.Join(writeMedians(w, opts, r.windows), writeRatios(w, opts, r.windows)); err != nil {
+		if err := writeWindows(w, opts, r.windows); err != nil {
 			return err
 		}
 	}
@@ -47,6 +47,13 @@ func writeReport(w io.Writer, opts *options, m machine, r results) error {
 		return errors.Join(writePaced(w, r.paced), writeGoals(w, r.paced))
 	}
 	return nil
+}
+
+func writeWindows(w io.Writer, opts *options, windows []window) error {
+	if opts.fleet {
+		return writeFleet(w, opts, windows)
+	}
+	return errors.Join(writeMedians(w, opts, windows), writeRatios(w, opts, windows))
 }
 
 func newTable(w io.Writer) *tabwriter.Writer {
