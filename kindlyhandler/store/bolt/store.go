@@ -6,7 +6,8 @@
 // either in a table of its own (tables.go) or, if that would be random writes,
 // in memory (keys.go, index.go), made anew when the file is opened (load.go).
 // A damaged file is set aside and what can be read of it imported (damage.go,
-// salvage.go); one that is mostly empty is compacted (compact.go).
+// salvage.go); one that is mostly empty is compacted (compact.go). With a key,
+// what quotes people is encrypted (encryption.go).
 package bolt
 
 import (
