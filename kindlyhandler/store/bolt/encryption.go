@@ -74,11 +74,7 @@ func (s *sealing) admit(ids ...seal.ID) error {
 // require fails if keys are too few for what there is, or may be at any moment.
 // The mutex is held.
 func (s *sealing) require(keys *seal.Keys) error {
-	needed := []seal.ID{s.keys.Sealer()}
-	for id := range s.used {
-		needed = append(needed, id)
-	}
-	return keys.Require(needed...)
+	return keys.Require(append(slices.Collect(maps.Keys(s.used)), s.keys.Sealer())...)
 }
 
 // CheckKeys tells whether SetKeys would take the keys.

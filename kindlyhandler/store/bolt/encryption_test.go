@@ -372,3 +372,66 @@ func TestEncryption_tampered(t *testing.T) {
 	require.True(t, aside[0].Done)
 	require.Positive(t, aside[0].Lost)
 }
+
+// TestKeys_changed_meanwhile has nothing be encrypted any more with a key that
+// does not encrypt when it comes to be committed, whenever it was encoded.
+func TestKeys_changed_meanwhile(t *testing.T) {
+	p := newPressWith(t, keys(t, 1))
+	saved := webhook()
+	saved.Claimed = true
+	require.NoError(t, p.Put(t.Context(), []*delivery.Delivery{saved}))
+	p.hold(false)
+	first, second := webhook(), webhook()
+	putFirst := p.put(first)
+	goOn := p.commit()
+	putSecond := p.put(second)
+	require.Eventually(t, func() bool {
+		webhooks, _ := p.Waiting()
+		return webhooks == 1
+	}, 10*time.Second, time.Millisecond)
+	done := delivered(saved)
+	done.Answer = []byte("answer")
+	_, err := p.Save(t.Context(), done)
+	require.NoError(t, err)
+	_, completions := p.Waiting()
+	require.Equal(t, 1, completions, "it is not committed yet")
+	require.NoError(t, p.SetKeys(keys(t, 2, 1)))
+	p.free()
+	goOn <- nil
+	require.NoError(t, p.result(putFirst))
+	require.NoError(t, p.result(putSecond))
+	_, err = p.Drop(t.Context(), first.ID)
+	require.NoError(t, err)
+
+	p.Sweep(t.Context())
+	require.Equal(t, names(keys(t, 2)), p.needed())
+	p.reopens(keys(t, 2))
+	for _, d := range []*delivery.Delivery{second, done} {
+		got, err := p.Get(t.Context(), d.ID)
+		require.NoError(t, err)
+		require.Equal(t, d.Body, got.Body)
+		require.Equal(t, d.Answer, got.Answer)
+	}
+}
+
+// TestKeys_revived encrypts all of a delivery anew that is written by half.
+func TestKeys_revived(t *testing.T) {
+	p := newPressWith(t, keys(t, 1))
+	d := webhook()
+	d.Claimed = true
+	require.NoError(t, p.Put(t.Context(), []*delivery.Delivery{d}))
+	dead := *d
+	dead.State, dead.Transcript, dead.Answer = delivery.Dead, []byte("transcript"), []byte("answer")
+	_, err := p.Save(t.Context(), &dead)
+	require.NoError(t, err)
+	require.NoError(t, p.SetKeys(keys(t, 2, 1)))
+	_, err = p.Revive(t.Context(), d.ID)
+	require.NoError(t, err)
+	p.Sweep(t.Context())
+	require.Equal(t, names(keys(t, 2)), p.needed())
+	p.reopens(keys(t, 2))
+	got, err := p.Get(t.Context(), d.ID)
+	require.NoError(t, err)
+	require.Equal(t, d.Body, got.Body)
+	require.Equal(t, dead.Transcript, got.Transcript)
+}

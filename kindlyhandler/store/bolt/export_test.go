@@ -79,6 +79,18 @@ func (s *Store) SetMaxKeys(n int) { s.maxKeys = n }
 // Renames sets what renames a damaged file and the one in its place.
 func Renames(f func(from, to string) error) { rename = f }
 
+// Waiting returns how many webhooks and completions wait for a transaction.
+func (s *Store) Waiting() (webhooks, completions int) {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	for _, o := range s.queue.urgent {
+		if o.entries != nil {
+			webhooks++
+		}
+	}
+	return webhooks, len(s.queue.lazy)
+}
+
 // Tamper changes an encrypted webhook, and gives it the right checksum.
 func (s *Store) Tamper(ctx context.Context, id uuid.UUID) error {
 	return s.perform(ctx, operation{do: func(w *writer) error {
