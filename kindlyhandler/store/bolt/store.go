@@ -311,9 +311,9 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	keys := s.sealing.current()
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		all = nil
+		keys := s.sealing.current() // not older than what is read
 		first, err := s.findKey(tx, key)
 		if first == nil || err != nil {
 			return err
