@@ -38,7 +38,10 @@ is configured again, may have its ticket by now.
 
 Of its file, "store bolt" tells the size, how much of it is free, the same of the
 disk that it is on, how many webhooks are recognised as duplicates by memory
-(keys), and how many results of attempts are not on the disk yet (unsaved).
+(keys), and how many results of attempts are not on the disk yet (unsaved). With
+encryption_key, it tells the ids of the keys in their order, which one encrypts,
+and which are needed: one that is not can be left out. That is looked for once in
+a minute.
 
 Times are in UTC.`,
 		Args: cobra.NoArgs,
