@@ -26,7 +26,7 @@ type Status struct {
 	// Unsaved counts completions that are not on disk yet.
 	Unsaved int `json:"unsaved"`
 	// Keys counts the webhooks that are recognised as duplicates by memory.
-	Keys int `json:"keys"`
+	Keys int `json:"duplicate_keys"`
 	// EncryptionKeys are those that the store knows, Unencrypted says that there
 	// may be deliveries that none of them has encrypted.
 	EncryptionKeys []Key `json:"encryption_keys,omitempty"`
