@@ -58,7 +58,7 @@ func (s *Store) configure(dsn string, maxConns int) error {
 // statistics, which know nothing of a queue that was empty a minute ago.
 var settings = fmt.Sprintf(`SET default_transaction_isolation = 'read committed';
 SET statement_timeout = %d; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = %[1]d;
-SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET client_min_messages = error`,
 	statementTimeout.Milliseconds())
 

@@ -88,7 +88,7 @@ func (s *Store) dropWhere(ctx context.Context, instance uuid.UUID, sql string, a
 		var b pgx.Batch
 		b.Queue(s.sql(lockSQL), sorted(locks))
 		b.Queue(s.sql(dropSQL), ids, idOf(instance)).Query(func(rows pgx.Rows) (err error) {
-			dropped, err = collect(rows, false)
+			dropped, err = collect(rows, false, func(*delivery.Delivery, error) bool { return true })
 			return err
 		})
 		return c.SendBatch(ctx, &b).Close()

@@ -287,4 +287,3 @@ func TestADeadPeerHangsNobody(t *testing.T) {
 		put(t, s, d) // its key is free
 	}
 }
-

@@ -15,7 +15,8 @@ import (
 // gives the key to one webhook alone, also if two instances put it at the same
 // moment: the row of a key can be inserted once, and taken over when it has
 // expired or leads to nothing any more. No two of the webhooks have a key or a
-// chat in common.
+// chat in common. Who is ahead is asked for in order only so that the index of
+// that order is used, also while the table is empty and all indexes seem alike.
 const putSQL = `
 WITH d AS (
 	SELECT * FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::int[],
@@ -23,7 +24,7 @@ WITH d AS (
 	WITH ORDINALITY AS t(put, id, webhook, upstream, wanted, due, received, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript, n)
 ), ahead AS MATERIALIZED (
 	SELECT d.n, d.put, (SELECT count(*) FROM (
-		SELECT FROM @deliveries x WHERE x.webhook = d.webhook AND x.upstream = d.upstream AND x.chat = d.chat AND x.state = 0 AND NOT x.revived LIMIT $18
+		SELECT FROM @deliveries x WHERE x.webhook = d.webhook AND x.upstream = d.upstream AND x.chat = d.chat AND x.state = 0 AND NOT x.revived ORDER BY x.seq LIMIT $18
 	) q) AS pending FROM d WHERE d.chat IS NOT NULL
 ), crowded AS MATERIALIZED (
 	SELECT DISTINCT put FROM ahead WHERE pending >= $18
@@ -45,7 +46,7 @@ WITH d AS (
 	INSERT INTO @counts (webhook, upstream, pending) SELECT webhook, upstream, count(*) FROM stored GROUP BY webhook, upstream
 )
 SELECT d.n, s.id IS NOT NULL, s.claim IS NOT NULL, coalesce(s.held, false),
-	c.put IS NOT NULL AND NOT EXISTS (SELECT FROM @keys k WHERE k.key = d.key AND k.expires > $19 AND k.ids <> '{}')
+	CASE WHEN c.put IS NULL THEN false ELSE (SELECT true FROM @keys k WHERE k.key = d.key AND k.expires > $19 AND k.ids <> '{}' LIMIT 1) IS NULL END
 FROM d LEFT JOIN stored s ON s.id = d.id LEFT JOIN crowded c ON c.put = d.put`
 
 // Put implements [delivery.Store].

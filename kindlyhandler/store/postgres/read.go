@@ -32,7 +32,7 @@ func (s *Store) query(ctx context.Context, all bool, sql string, arguments ...an
 		if err != nil {
 			return err
 		}
-		found, err = collect(rows, all)
+		found, err = collect(rows, all, nil)
 		return err
 	})
 	if err != nil {
@@ -130,7 +130,8 @@ func (s *Store) List(ctx context.Context, q delivery.Query) (page delivery.Page,
 			}
 			d, err := r.delivery()
 			if err != nil {
-				return err
+				s.broken(d, err)
+				continue
 			}
 			page.Deliveries = append(page.Deliveries, d)
 		}
