@@ -96,6 +96,7 @@ func (s *Store) send(ctx context.Context, c *pgxpool.Conn, batch []*operation, i
 	}
 	var b pgx.Batch
 	b.Queue(s.sql(lockSQL), sorted(locks))
+	b.Queue(s.sql(fencedSQL), barrier)
 	if len(puts) > 0 {
 		s.queuePuts(&b, puts, instance)
 	}
@@ -119,9 +120,16 @@ func (s *Store) finish(o *operation, err error) {
 	}
 }
 
-// barrierSQL waits until a transaction is over, whatever has become of its
-// connection: it holds the lock until then.
-const barrierSQL = `SELECT pg_advisory_xact_lock($1)`
+const (
+	// barrierSQL waits until a transaction is over, whatever has become of its
+	// connection: it holds the lock until then. fenceSQL keeps it from beginning,
+	// should it be on its way still, and fencedSQL, in it, fails then.
+	barrierSQL = `SELECT pg_advisory_xact_lock($1)`
+	fenceSQL   = `INSERT INTO @fences (id, made) VALUES ($1, clock_timestamp()) ON CONFLICT (id) DO NOTHING`
+	fencedSQL  = `SELECT 1 / (1 - count(*)) FROM @fences WHERE id = $1`
+	// unfenceSQL removes the fences of what no network delivers any more.
+	unfenceSQL = `DELETE FROM @fences WHERE made < clock_timestamp() - interval '1 day'`
+)
 
 const lookSQL = `SELECT id, state, claim, details FROM @deliveries WHERE id = ANY($1)`
 
@@ -136,7 +144,7 @@ type found struct {
 // while they were committed. Who waits for them waits until patience has run
 // out, or ctx has.
 func (s *Store) resolve(batch []*operation, instance uuid.UUID, barrier int64) {
-	impatient := time.AfterFunc(patience, func() {
+	impatient := time.AfterFunc(s.timing.patience, func() {
 		for _, o := range batch {
 			s.abandon(o)
 		}
@@ -188,6 +196,7 @@ func (s *Store) resolve(batch []*operation, instance uuid.UUID, barrier int64) {
 func (s *Store) lookUp(ctx context.Context, c *pgxpool.Conn, barrier int64, ids []pgtype.UUID, there map[uuid.UUID]found) error {
 	var b pgx.Batch
 	b.Queue(s.sql(barrierSQL), barrier)
+	b.Queue(s.sql(fenceSQL), barrier)
 	b.Queue(s.sql(lookSQL), ids).Query(func(rows pgx.Rows) error {
 		var id, claim pgtype.UUID
 		var state int16

@@ -40,8 +40,8 @@ func (s *Store) configure(dsn string, maxConns int) error {
 	c.MaxConnLifetime, c.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	c.PingTimeout = 2 * time.Second
 	conn := c.ConnConfig
-	conn.ConnectTimeout = min(max(conn.ConnectTimeout, time.Second), callTimeout/2)
-	conn.DialFunc = (&net.Dialer{Timeout: callTimeout / 2, KeepAlive: 10 * time.Second}).DialContext
+	conn.ConnectTimeout = min(max(conn.ConnectTimeout, time.Second), s.timing.call/2)
+	conn.DialFunc = (&net.Dialer{Timeout: s.timing.call / 2, KeepAlive: 10 * time.Second}).DialContext
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = "caddy-kindly"
 	}
@@ -165,7 +165,7 @@ func (s *Store) refusePooler(ctx context.Context, c *pgx.Conn) error {
 // call runs f on a connection, again if it fails in a way that may pass: the
 // server has undone it.
 func (s *Store) call(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.call)
 	defer cancel()
 	stop := context.AfterFunc(s.working, cancel)
 	defer stop()

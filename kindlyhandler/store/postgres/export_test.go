@@ -22,6 +22,12 @@ func WithPoll(o Options, poll time.Duration) Options {
 	return o
 }
 
+// WithCall sets how long calls may take, and how long they wait for an outcome.
+func WithCall(o Options, call, patience time.Duration) Options {
+	o.timing.call, o.timing.patience = call, patience
+	return o
+}
+
 // Instance is who the store is in the fleet.
 func (s *Store) Instance() uuid.UUID { return s.identity.id() }
 
@@ -77,7 +83,7 @@ func (s *Store) Plan(ctx context.Context, name string) (string, error) {
 
 // Statements are those that must not read a whole table.
 var Statements = map[string]string{
-	"put": putSQL, "save": saveSQL, "look": lookSQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
+	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
 	"find": findSQL, "get": getSQL, "list": listSQL, "list of a chat": listChatSQL, "count": countSQL, "drop": dropSQL, "place": placeSQL, "places": placesSQL,
 	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
 	"known": knownSQL, "queued": queuedSQL,

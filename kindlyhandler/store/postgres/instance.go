@@ -18,18 +18,22 @@ import (
 )
 
 // timing says how often an instance tells that it is alive, after what silence
-// it is taken for dead, how often it looks for what nobody has told it, and how
-// often what is past its time is looked for.
-type timing struct{ beat, lease, poll, sweep time.Duration }
+// it is taken for dead, how often it looks for what nobody has told it, how
+// often what is past its time is looked for, how long a call of the database may
+// take, connecting included, for a dead peer answers nothing, and how long a
+// caller waits for a call whose outcome is not known.
+type timing struct{ beat, lease, poll, sweep, call, patience time.Duration }
 
 const beatInterval = 2 * time.Second
 
 func (t timing) orDefaults() timing {
 	return timing{
-		beat:  cmp.Or(t.beat, beatInterval),
-		lease: cmp.Or(t.lease, 15*time.Second),
-		poll:  cmp.Or(t.poll, 5*time.Second),
-		sweep: cmp.Or(t.sweep, 10*time.Second),
+		beat:     cmp.Or(t.beat, beatInterval),
+		lease:    cmp.Or(t.lease, 15*time.Second),
+		poll:     cmp.Or(t.poll, 5*time.Second),
+		sweep:    cmp.Or(t.sweep, 10*time.Second),
+		call:     cmp.Or(t.call, 10*time.Second),
+		patience: cmp.Or(t.patience, 5*time.Second),
 	}
 }
 
@@ -185,9 +189,6 @@ func (s *Store) beat() {
 		s.freeOrphans()
 	}
 	s.meet(members)
-	if s.claims.suspected() {
-		s.releaseStrays()
-	}
 }
 
 func counter(n *int64) func(commandTag) error {
@@ -229,9 +230,15 @@ func (s *Store) freeOrphans() {
 }
 
 // releaseStrays frees what this instance has claimed without any caller that
-// knows of it: the connection was lost when it was to be told.
-func (s *Store) releaseStrays() {
-	s.claims.granting.Lock()
+// knows of it: the connection was lost when it was to be told. What is late may
+// still be on its way, so that it is looked for again and again; only if there
+// is a suspicion, calls that claim have to wait for it.
+func (s *Store) releaseStrays(suspected bool) {
+	if suspected {
+		s.claims.granting.Lock()
+	} else if !s.claims.granting.TryLock() {
+		return
+	}
 	defer s.claims.granting.Unlock()
 	id := s.identity.id()
 	var stray []pgtype.UUID

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -244,12 +245,65 @@ func (p *deafProxy) hear(hears bool) {
 	}
 }
 
-func TestADeadPeerHangsNobody(t *testing.T) {
+// farAway starts a server with a proxy in the way.
+func farAway(t *testing.T) (dsn string, proxy *deafProxy) {
 	server := pgtest.Start(t, pgtest.Options{Fast: true})
-	direct := server.LoopbackDSN(pgtest.Superuser, pgtest.Password)
-	port := strings.TrimPrefix(strings.SplitN(strings.SplitN(direct, "@127.0.0.1", 2)[1], "/", 2)[0], ":")
-	proxy := newDeafProxy(t, "127.0.0.1:"+port)
-	dsn := strings.Replace(direct, "@127.0.0.1:"+port, "@"+proxy.Addr().String(), 1)
+	address := fmt.Sprintf("127.0.0.1:%d", server.Port)
+	proxy = newDeafProxy(t, address)
+	return strings.Replace(server.LoopbackDSN(pgtest.Superuser, pgtest.Password), "@"+address, "@"+proxy.Addr().String(), 1), proxy
+}
+
+// What was sent, and answered to nobody in time, arrives late: it must not have
+// an effect when its caller was told that it has none.
+func TestWhatArrivesLate(t *testing.T) {
+	dsn, proxy := farAway(t)
+	s := open(t, postgres.WithCall(postgres.WithPoll(postgres.Options{DSN: dsn}, 300*time.Millisecond), 500*time.Millisecond, 300*time.Millisecond))
+	there, known := newDelivery(zendesk, ""), claimed(newDelivery(slack, ""))
+	put(t, s, there)
+	put(t, s, known)
+	proxy.hear(false)
+
+	var all sync.WaitGroup
+	refused := claimed(newDelivery(slack, ""))
+	all.Go(func() {
+		began := time.Now()
+		if err := s.Put(t.Context(), []*delivery.Delivery{refused}); err == nil {
+			t.Error("nothing can be stored")
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+	all.Go(func() {
+		if _, _, err := s.Claim(t.Context(), zendesk, time.Now(), 1); err == nil {
+			t.Error("nothing can be claimed")
+		}
+	})
+	all.Go(func() {
+		dead := *known
+		dead.State = delivery.Dead
+		if _, err := s.Save(t.Context(), &dead); err == nil {
+			t.Error("nothing can be saved")
+		}
+	})
+	all.Wait()
+	proxy.hear(true)
+	soon(t, func() bool { _, err := s.Count(t.Context()); return err == nil }, "it recovers")
+	time.Sleep(300 * time.Millisecond) // for what is late
+	_, err := s.Get(t.Context(), refused.ID)
+	require.ErrorIs(t, err, delivery.ErrNotFound)
+	d := *refused
+	put(t, s, &d)
+	require.True(t, d.Claimed)
+	soon(t, func() bool { return len(claim(t, s, zendesk)) == 1 }, "nobody has it")
+	if _, err := s.Save(t.Context(), known); err != nil { // or the first one was
+		require.ErrorIs(t, err, delivery.ErrNotFound)
+	}
+	require.Equal(t, 2, s.Mine())
+}
+
+func TestADeadPeerHangsNobody(t *testing.T) {
+	dsn, proxy := farAway(t)
 	s := open(t, postgres.Options{DSN: dsn})
 	put(t, s, newDelivery(zendesk, ""))
 	proxy.hear(false)

@@ -79,6 +79,9 @@ func (s *Store) sweepOnce(ctx context.Context, warned time.Time) time.Time {
 	if err == nil {
 		err = s.sweeping(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
 			_, err := tx.Exec(ctx, s.sql(compactSQL))
+			if err == nil {
+				_, err = tx.Exec(ctx, s.sql(unfenceSQL))
+			}
 			return false, err
 		})
 	}

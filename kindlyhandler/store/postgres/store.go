@@ -111,9 +111,7 @@ func (l Limits) orDefaults() *Limits {
 const (
 	// opening is how long Open waits for a database that does not answer.
 	opening = time.Second
-	// callTimeout bounds a call whose context has no end, connecting included: a
-	// peer that is dead answers nothing. statementTimeout is the server's bound.
-	callTimeout      = 10 * time.Second
+	// statementTimeout is the server's bound.
 	statementTimeout = 8 * time.Second
 	// closing is how long Close waits for what is under way.
 	closing = 5 * time.Second
