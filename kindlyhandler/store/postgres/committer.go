@@ -109,14 +109,14 @@ func (s *Store) send(ctx context.Context, c *pgxpool.Conn, batch []*operation, i
 // finish tells the caller of an operation what has become of it, and whoever
 // else is concerned.
 func (s *Store) finish(o *operation, err error) {
-	switch {
-	case o.save != nil:
+	if o.save != nil {
 		s.saved(o, err)
 		s.queue.finish(o, err)
-	case s.queue.finish(o, err):
+		return
+	}
+	s.stored(o, err)
+	if s.queue.finish(o, err) {
 		s.workers.Go(func() { s.takeBack(o) })
-	default:
-		s.stored(o, err)
 	}
 }
 
@@ -238,34 +238,5 @@ func (o *operation) committed(there map[uuid.UUID]found, instance uuid.UUID) boo
 func (s *Store) abandon(o *operation) {
 	if _, ok := s.queue.giveUp(o); ok {
 		s.queue.finish(o, errOutcome)
-	}
-}
-
-// takeBack removes what was stored though its caller was told that it was not:
-// its time was over, or the connection lost. Another instance may have claimed
-// it, and keeps it then.
-func (s *Store) takeBack(o *operation) {
-	s.pending.add(len(o.put))
-	ids := make([]uuid.UUID, len(o.put))
-	for i, e := range o.put {
-		ids[i] = e.delivery.ID
-	}
-	for {
-		err := s.health.wait(s.ctx)
-		if err == nil || s.ctx.Err() != nil && s.health.err() == nil {
-			_, err = s.drop(s.working, ids, s.identity.id())
-		}
-		if err == nil || errors.Is(err, delivery.ErrNotFound) {
-			for _, id := range ids {
-				s.claims.remove(id)
-			}
-			return
-		}
-		if s.ctx.Err() != nil {
-			s.log.Warn("a webhook was refused, and could not be taken back: there may be a ticket all the same", zap.Stringer("delivery", ids[0]))
-			return
-		}
-		_ = s.blame(s.working, err)
-		sleep(s.ctx, jittered(minReconnect))
 	}
 }

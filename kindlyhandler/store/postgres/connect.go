@@ -30,7 +30,7 @@ var errDSN = &problem{
 // not told: they may quote the password.
 func (s *Store) configure(dsn string, maxConns int) error {
 	if dsn == "" {
-		return &problem{text: "no DSN: write postgres://user:password@host:5432/database", final: true}
+		return &problem{text: "no DSN: write postgres://user:password@host:5432/database", final: true} //nolint:gosec // no password
 	}
 	c, err := pgxpool.ParseConfig(dsn)
 	if err != nil {

@@ -83,7 +83,7 @@ func (s *Store) Plan(ctx context.Context, name string) (string, error) {
 
 // Statements are those that must not read a whole table.
 var Statements = map[string]string{
-	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
+	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
 	"find": findSQL, "get": getSQL, "list": listSQL, "list of a chat": listChatSQL, "count": countSQL, "drop": dropSQL, "place": placeSQL, "places": placesSQL,
 	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
 	"known": knownSQL, "queued": queuedSQL,

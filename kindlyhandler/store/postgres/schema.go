@@ -57,7 +57,8 @@ CREATE INDEX @prefix_chats ON @deliveries (chat, id) WHERE chat IS NOT NULL;
 CREATE TABLE @keys (
 	key     bytea PRIMARY KEY,
 	expires timestamptz NOT NULL,
-	ids     uuid[] NOT NULL
+	ids     uuid[] NOT NULL,
+	asked   boolean NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX @prefix_expiries ON @keys (expires);
 CREATE TABLE @fences (

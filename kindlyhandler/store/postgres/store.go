@@ -20,9 +20,13 @@
 // A call that fails has had no effect, as far as that can be known. If the
 // connection is lost while a commit is under way, the store looks up what has
 // become of it as soon as the database answers again, and takes back what it has
-// told its caller to have failed. What it cannot take back is what another
-// instance has claimed by then, and what the process does not live to see: such
-// a webhook was refused, and there will be a ticket all the same.
+// told its caller to have failed. What is still on its way to the database then
+// is kept from having an effect. What is not taken back is what another instance
+// has claimed by then, what Find has given to somebody who has sent the same
+// webhook again, for that one was told that it is stored, and what the process
+// does not live to see: such a webhook was refused, and there will be a ticket
+// all the same. Until it is taken back, the same webhook is a duplicate. Drop
+// and Erase may have had their effect though they have failed.
 //
 // # What an operator must know
 //
@@ -231,10 +235,10 @@ func (s *Store) shut() error {
 	s.calls.Wait()
 	s.workers.Wait()
 	s.routines.Wait()
-	err := s.leave()
+	s.leave()
 	s.abort()
 	s.pool.Close()
-	return err
+	return nil
 }
 
 // begin says that a call is under way; whoever calls it calls end.
