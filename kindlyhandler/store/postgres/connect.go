@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 // target is where the database is, as far as that may be told.
@@ -189,7 +191,7 @@ func (s *Store) blame(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case s.working.Err() != nil:
-		return fmt.Errorf("%w while the database was asked", errClosing)
+		return delivery.ErrClosed
 	case errors.Is(err, context.DeadlineExceeded) && !isConnecting(err):
 		return s.failed(&problem{text: "the database did not answer in time, or all connections to it are busy"})
 	}

@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -295,8 +294,6 @@ func (s *Store) free(sql string, arguments ...any) (ok bool) {
 	}
 	return true
 }
-
-var errClosing = errors.New("the store was closed")
 
 // leave ends all claims and the instance's part in the fleet.
 func (s *Store) leave() {

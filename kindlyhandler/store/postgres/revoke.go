@@ -38,9 +38,9 @@ func (s *Store) takeBack(o *operation) {
 
 func (s *Store) revoke(o *operation) error {
 	instance := s.identity.id()
-	var ids []uuid.UUID
-	for _, e := range o.put {
-		ids = append(ids, e.delivery.ID)
+	ids := make([]uuid.UUID, len(o.put))
+	for i, e := range o.put {
+		ids[i] = e.delivery.ID
 	}
 	var gone int64
 	freed := make(map[delivery.Lane]bool)
