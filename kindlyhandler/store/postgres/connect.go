@@ -43,7 +43,7 @@ func (s *Store) configure(dsn string, maxConns int) error {
 	c.PingTimeout = 2 * time.Second
 	conn := c.ConnConfig
 	conn.ConnectTimeout = min(max(conn.ConnectTimeout, time.Second), s.timing.call/2)
-	conn.DialFunc = (&net.Dialer{Timeout: s.timing.call / 2, KeepAlive: 10 * time.Second}).DialContext
+	conn.DialFunc = s.sockets.dialing((&net.Dialer{Timeout: s.timing.call / 2, KeepAlive: 10 * time.Second}).DialContext)
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = "caddy-kindly"
 	}

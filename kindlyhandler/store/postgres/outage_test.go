@@ -346,6 +346,7 @@ func TestADeadPeerHangsNobody(t *testing.T) {
 	refused := make([]*delivery.Delivery, 12)
 	for i := range refused {
 		refused[i] = newDelivery(slack, "")
+		refused[i].Claimed = i%2 == 0
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
@@ -372,6 +373,13 @@ func TestADeadPeerHangsNobody(t *testing.T) {
 		soon(t, func() bool { _, err := s.Get(t.Context(), d.ID); return errors.Is(err, delivery.ErrNotFound) }, "it is not there")
 	}
 	for _, d := range refused {
+		d.Claimed = false
 		soon(t, func() bool { return s.Put(t.Context(), []*delivery.Delivery{d}) == nil }, "its key is free")
 	}
+	require.Zero(t, s.Mine())
+
+	proxy.hear(false)
+	began := time.Now()
+	require.NoError(t, s.Close())
+	require.Less(t, time.Since(began), 9*time.Second)
 }

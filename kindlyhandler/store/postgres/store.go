@@ -128,12 +128,13 @@ type Store struct {
 	limits atomic.Pointer[Limits]
 	losses *delivery.Losses
 
-	target target
-	prefix string
-	timing timing
-	texts  sync.Map // statements, with the names of the tables in them
-	pool   *pgxpool.Pool
-	names  atomic.Pointer[names]
+	target  target
+	prefix  string
+	timing  timing
+	texts   sync.Map // statements, with the names of the tables in them
+	pool    *pgxpool.Pool
+	sockets sockets
+	names   atomic.Pointer[names]
 
 	health   health
 	queue    queue
@@ -200,7 +201,7 @@ func Open(o Options) (*Store, error) {
 	if isFinal(err) {
 		s.cancel()
 		s.abort()
-		s.pool.Close()
+		s.closePool()
 		return nil, fmt.Errorf("store postgres: %w", err)
 	}
 	if err != nil {
@@ -237,8 +238,15 @@ func (s *Store) shut() error {
 	s.routines.Wait()
 	s.leave()
 	s.abort()
-	s.pool.Close()
+	s.closePool()
 	return nil
+}
+
+// closePool closes all connections, within a second.
+func (s *Store) closePool() {
+	cut := time.AfterFunc(time.Second, s.sockets.cut)
+	defer cut.Stop()
+	s.pool.Close()
 }
 
 // begin says that a call is under way; whoever calls it calls end.
