@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 func init() {
@@ -65,6 +66,16 @@ type App struct {
 	// grace period of its own. Default: 10 seconds.
 	GracePeriod caddy.Duration `json:"grace_period,omitempty"`
 
+	// The keys that what quotes people is encrypted with where deliveries are
+	// kept (AES-256-GCM): each is 32 bytes, in base64 or as 64 hexadecimal
+	// digits, such as `openssl rand -base64 32` makes. The first one encrypts,
+	// all of them decrypt; when there is another key, write it before the old
+	// one, and leave out the old one when the status says that it is not needed
+	// any more. `off` in the place of the first one encrypts nothing more. Write
+	// them as `{env.NAME}` or `{file.path}`: as they are, they get into the saved
+	// configuration. Default: none, so that nothing is encrypted.
+	EncryptionKeys []string `json:"encryption_keys,omitempty"`
+
 	// Whether attempts have spans, in the trace of their webhook, however late
 	// they are made. They are exported as OpenTelemetry's environment variables
 	// say (`OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT` and so on). A
@@ -78,6 +89,7 @@ type App struct {
 	log      *zap.Logger
 	explicit bool // the configuration names the app
 	engine   Engine
+	keys     *seal.Keys               // nil without encryption
 	provider *sdktrace.TracerProvider // nil without tracing
 	webhooks map[string]*Handler      // by name
 	twins    []*Handler               // configured like one of webhooks
@@ -148,7 +160,10 @@ func (a *App) provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	return a.loadEngine(ctx)
+	if err := a.loadEngine(ctx); err != nil {
+		return err
+	}
+	return a.setKeys()
 }
 
 func (a *App) loadEngine(ctx caddy.Context) error {
@@ -208,7 +223,7 @@ func (a *App) Start() error {
 		a.exports = true
 		a.provider.RegisterSpanProcessor(processor)
 	}
-	runtime, err := takeRuntime(a.engine, a.limits(), a.log.Name())
+	runtime, err := takeRuntime(a.engine, StoreOptions{Limits: a.limits(), Keys: a.keys}, a.log.Name())
 	if err != nil {
 		return err
 	}
@@ -225,7 +240,7 @@ func (a *App) Start() error {
 		maps.Copy(lanes, h.handler.Lanes())
 	}
 	a.listeners.got = runtime.teller.poke
-	a.pop = runtime.push(&settings{lanes, a.limits(), grace, a.listeners})
+	a.pop = runtime.push(&settings{lanes, a.limits(), a.keys, grace, a.listeners})
 	a.enter()
 	return nil
 }

@@ -251,6 +251,7 @@ func (t *Transcript) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 //		retention    <delivered> [<dead>]
 //		max_pending  <n>
 //		grace_period <duration>
+//		encryption_key <key...>
 //		tracing
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -280,10 +281,12 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 		return countArg(d, &a.MaxPending, "deliveries")
 	case "grace_period":
 		return timeoutArg(d, &a.GracePeriod)
+	case "encryption_key":
+		return appendArgs(d, &a.EncryptionKeys, "<key...>")
 	case "tracing":
 		return flagArg(d, &a.Tracing)
 	default:
-		return unknown(d, "the global option kindly", "store, retention, max_pending, grace_period, tracing")
+		return unknown(d, "the global option kindly", "store, retention, max_pending, grace_period, encryption_key, tracing")
 	}
 }
 

@@ -38,7 +38,10 @@ is configured again, may have its ticket by now.
 
 Of its file, "store bolt" tells the size, how much of it is free, the same of the
 disk that it is on, how many webhooks are recognised as duplicates by memory
-(keys), and how many results of attempts are not on the disk yet (unsaved).
+(duplicate keys), and how many results of attempts are not on the disk yet
+(unsaved). With encryption_key, it tells the ids of the keys in their order, which
+one encrypts, and which are needed: one that is not can be left out. That is
+looked for once in a minute.
 
 Times are in UTC.`,
 		Args: cobra.NoArgs,
@@ -157,15 +160,49 @@ func (s *statusDocument) printStore(out io.Writer) error {
 	fmt.Fprintln(out)
 	t := newTable(out)
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		value, isText := fields[name].(string)
-		if !isText {
-			encoded, err := json.Marshal(fields[name])
+		values := []any{fields[name]}
+		if list, isList := fields[name].([]any); isList {
+			values = list
+		}
+		for _, value := range values {
+			words, err := inWords(value)
 			if err != nil {
 				return err
 			}
-			value = string(encoded)
+			t.line("store "+strings.ReplaceAll(name, "_", " "), words)
 		}
-		t.line("store "+strings.ReplaceAll(name, "_", " "), value)
 	}
 	return t.Flush()
+}
+
+// inWords returns a value as one line: of an object its texts, then its numbers
+// with their names, and the names of what is true of it.
+func inWords(v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case map[string]any:
+		var texts, others []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			words, err := inWords(v[name])
+			if err != nil {
+				return "", err
+			}
+			label := strings.ReplaceAll(name, "_", " ")
+			switch value := v[name].(type) {
+			case string:
+				texts = append(texts, words)
+			case bool:
+				if value {
+					others = append(others, label)
+				}
+			default:
+				others = append(others, label+" "+words)
+			}
+		}
+		return strings.Join(append(texts, others...), ", "), nil
+	default:
+		encoded, err := json.Marshal(v)
+		return string(encoded), err
+	}
 }

@@ -267,11 +267,11 @@ func (e *examination) checkStore(webhooks []*webhook) func(context.Context) []do
 		if err != nil {
 			return []doctor.Finding{{Check: "store", Status: doctor.Problem, Message: err.Error()}}
 		}
-		examiner, ok := app.engine.(Examiner)
-		if !ok {
-			return unknown("its engine cannot be checked before the server runs")
+		findings := unknown("its engine cannot be checked before the server runs")
+		if examiner, ok := app.engine.(Examiner); ok {
+			findings = []doctor.Finding{examiner.Examine()}
 		}
-		return []doctor.Finding{examiner.Examine()}
+		return append(findings, app.checkKeys()...)
 	}
 }
 

@@ -57,7 +57,7 @@ func openOffline(cmd *cobra.Command, toRead bool) (store Store, key runtimeKey, 
 		}
 	}
 	key = runtimeKey{caddy.GetModuleID(app.engine), location}
-	store, err = app.engine.Open(location, StoreOptions{Limits: app.limits(), Log: app.log, Losses: losses})
+	store, err = app.engine.Open(location, StoreOptions{Limits: app.limits(), Keys: app.keys, Log: app.log, Losses: losses})
 	return store, key, err
 }
 

@@ -142,7 +142,7 @@ func TestJSONIsDocumented(t *testing.T) {
 		}
 	}
 	for _, optional := range []string{
-		"App.StoreRaw", "App.Retention", "App.DeadRetention", "App.MaxPending", "App.GracePeriod", "BoltStore.Path", "Handler.Name", "Handler.MaxBody", "Handler.Dedupe", "Handler.Events", "Handler.RespondWithin",
+		"App.StoreRaw", "App.Retention", "App.DeadRetention", "App.MaxPending", "App.GracePeriod", "App.EncryptionKeys", "BoltStore.Path", "Handler.Name", "Handler.MaxBody", "Handler.Dedupe", "Handler.Events", "Handler.RespondWithin",
 		"Handler.Redact", "Redaction.Replacement", "Handler.ChatAuth", "ChatAuth.Required", "Handler.Reply", "Handler.ReplyPending", "Handler.ReplyFailed",
 		"Transcript.API", "Transcript.Timeout", "Transcript.MaxSize", "Transcript.TransportRaw",
 		"Retry.InitialInterval", "Retry.Multiplier", "Retry.MaxInterval", "Retry.MaxElapsed",

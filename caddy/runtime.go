@@ -2,6 +2,8 @@ package kindly
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,12 +14,14 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // runtime is what configurations with the same store share: it lives from the
 // first one that starts to the end of the last one.
 type runtime struct {
 	key        runtimeKey
+	log        *zap.Logger
 	store      Store
 	dispatcher *delivery.Dispatcher
 	teller     *teller
@@ -32,6 +36,7 @@ type runtime struct {
 type settings struct {
 	lanes  map[delivery.Lane]delivery.Definition
 	limits Limits
+	keys   *seal.Keys
 	// grace is how long attempts under way may take when the runtime ends.
 	grace     time.Duration
 	listeners *listeners
@@ -47,16 +52,18 @@ func (k runtimeKey) String() string {
 var runtimes = caddy.NewUsagePool()
 
 // takeRuntime returns the runtime of a store, which configurations that run may
-// have opened. The caller has to release it.
-func takeRuntime(engine Engine, limits Limits, name string) (*runtime, error) {
+// have opened: then the keys must be enough for it, too. The caller has to
+// release it.
+func takeRuntime(engine Engine, o StoreOptions, name string) (*runtime, error) {
 	location, err := engine.Locate()
 	if err != nil {
 		return nil, err
 	}
 	key := runtimeKey{caddy.GetModuleID(engine), location}
-	value, _, err := runtimes.LoadOrNew(key, func() (caddy.Destructor, error) {
+	value, shared, err := runtimes.LoadOrNew(key, func() (caddy.Destructor, error) {
 		log := zap.New(currentLog{}).Named(name)
-		store, err := engine.Open(location, StoreOptions{limits, log, losses})
+		o.Log, o.Losses = log, losses
+		store, err := engine.Open(location, o)
 		if err != nil {
 			return nil, err
 		}
@@ -65,12 +72,18 @@ func takeRuntime(engine Engine, limits Limits, name string) (*runtime, error) {
 			options = append(options, delivery.RefuseWhileStopping())
 		}
 		last := leave(store, key, engine.Durable(), log)
-		return &runtime{key: key, store: store, dispatcher: delivery.NewDispatcher(last, options...), teller: newTeller()}, nil
+		return &runtime{key: key, log: log, store: store, dispatcher: delivery.NewDispatcher(last, options...), teller: newTeller()}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return value.(*runtime), nil
+	r := value.(*runtime)
+	if keyed, ok := r.store.(KeyedStore); ok && shared {
+		if err := keyed.CheckKeys(o.Keys); err != nil {
+			return nil, errors.Join(fmt.Errorf("store %s: %w", key, err), r.release())
+		}
+	}
+	return r, nil
 }
 
 // users returns how many configurations have the runtime.
@@ -118,7 +131,25 @@ func (r *runtime) apply() {
 	if n := len(r.settings); n > 0 {
 		newest := r.settings[n-1]
 		r.store.SetLimits(newest.limits)
+		r.setKeys()
 		r.grace = newest.grace
 		r.teller.turn(newest.listeners)
+	}
+}
+
+// setKeys makes the keys hold. While one configuration takes over from another,
+// the oldest one's encrypts, since the new one may yet fail: then nothing is
+// encrypted with a key that only that one had. r.mu is held.
+func (r *runtime) setKeys() {
+	keyed, ok := r.store.(KeyedStore)
+	if !ok {
+		return
+	}
+	keys := r.settings[0].keys
+	for _, s := range r.settings[1:] {
+		keys = keys.Knowing(s.keys)
+	}
+	if err := keyed.SetKeys(keys); err != nil { // takeRuntime has seen to it that they are enough
+		r.log.Error("the encryption keys are not changed", zap.Error(err))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // stores is the namespace of engines.
@@ -35,7 +36,9 @@ type Store interface {
 // StoreOptions are what every engine is given.
 type StoreOptions struct {
 	Limits
-	Log *zap.Logger
+	// Keys are for an [Encrypter]; nil encrypts nothing.
+	Keys *seal.Keys
+	Log  *zap.Logger
 	// Losses counts what the store itself gives up.
 	Losses *delivery.Losses
 }

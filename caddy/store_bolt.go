@@ -117,7 +117,7 @@ func realPath(path string) (string, error) {
 
 // Open implements [Engine].
 func (*BoltStore) Open(location string, o StoreOptions) (Store, error) {
-	store, err := bolt.Open(bolt.Options{Path: location, Limits: bolt.Limits(o.Limits), Log: o.Log, Losses: o.Losses})
+	store, err := bolt.Open(bolt.Options{Path: location, Limits: bolt.Limits(o.Limits), Keys: o.Keys, Log: o.Log, Losses: o.Losses})
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +136,9 @@ func (b *BoltStore) Examine() doctor.Finding {
 // Durable implements [Engine].
 func (*BoltStore) Durable() bool { return true }
 
+// Encrypts implements [Encrypter].
+func (*BoltStore) Encrypts() bool { return true }
+
 type boltStore struct{ *bolt.Store }
 
 // SetLimits implements [Store].
@@ -144,7 +147,8 @@ func (s boltStore) SetLimits(l Limits) { s.Store.SetLimits(bolt.Limits(l)) }
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*BoltStore)(nil)
-	_ Engine                = (*BoltStore)(nil)
+	_ Encrypter             = (*BoltStore)(nil)
+	_ KeyedStore            = boltStore{}
 	_ Examiner              = (*BoltStore)(nil)
 	_ caddyfile.Unmarshaler = (*BoltStore)(nil)
 )

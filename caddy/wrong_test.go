@@ -15,6 +15,9 @@ import (
 // theSecret must never be in an error.
 const theSecret = "s3cr3t-b3hind-a-l0ck"
 
+// theKey encrypts.
+const theKey = "c2VhbGVkLXdpdGgtdGhlLWtleS1vZi1hLXRlc3QuLi4="
+
 // good is what a webhook needs; line 3 of the Caddyfile is the one after it.
 const good = "secret " + theSecret + "; api_key key-" + theSecret + "; upstream https://helpdesk.example.com/tickets"
 
@@ -93,7 +96,7 @@ func TestWrongSyntax(t *testing.T) {
 		"a context key again":              {"new_context a b; new_context a c", "new_context a is there twice, at Caddyfile:4"},
 		"unknown":                          {"secrets " + theSecret, `unknown subdirective "secrets": kindly_webhook has secret, verify_token, max_body,`},
 		"place of unknown":                 {good + "; foo", ", exchange_slug, button, at Caddyfile:6"},
-		"not yet: encryption_key":          {"encryption_key k", `unknown subdirective "encryption_key": kindly_webhook has secret,`},
+		"not here: encryption_key":         {"encryption_key k", `unknown subdirective "encryption_key": kindly_webhook has secret,`},
 		"redact: nothing":                  {"redact", "wrong arguments of redact: write `redact <name|regexp> [<replacement>]`, at Caddyfile:3"},
 		"redact: unset variable":           {"redact {$UNSET_VARIABLE}", "wrong arguments of redact: write `redact <name|regexp> [<replacement>]`, at Caddyfile:3"},
 		"redact: empty":                    {`redact "" x`, "wrong arguments of redact: write `redact <name|regexp> [<replacement>]`, at Caddyfile:3"},
@@ -222,7 +225,7 @@ func TestWrongElsewhere(t *testing.T) {
 		},
 		"unknown global option": {
 			"{\n\tkindly {\n\t\ttraces\n\t}\n}\n",
-			`unknown subdirective "traces": the global option kindly has store, retention, max_pending, grace_period, tracing, at Caddyfile:3`,
+			`unknown subdirective "traces": the global option kindly has store, retention, max_pending, grace_period, encryption_key, tracing, at Caddyfile:3`,
 		},
 		"global option with an argument": {
 			"{\n\tkindly on\n}\n",
@@ -379,12 +382,23 @@ func TestWrongOptions(t *testing.T) {
 		"two max_pendings":         {"max_pending 1 2", "wrong arguments of max_pending: write `max_pending <n>`, at Caddyfile:3"},
 		"max_pending twice":        {"max_pending 1; max_pending 2", "max_pending is there twice, at Caddyfile:4"},
 		"max_pending of nothing":   {"max_pending 0", `max_pending "0" is not a number of deliveries: write a whole number from 1, at Caddyfile:3`},
+		"no encryption_key":        {"encryption_key", "encryption_key has no value: write `encryption_key <key...>`, at Caddyfile:3"},
+		"encryption_key unset":     {"encryption_key {$UNSET_VARIABLE}", "encryption_key has no value: write `encryption_key <key...>`, at Caddyfile:3"},
+		"encryption_key: empty":    {"encryption_key " + theSecret + ` ""`, "encryption_key has no value: write `encryption_key <key...>`, at Caddyfile:3"},
+		"encryption_key: a word":   {"encryption_key " + theSecret, "kindly: encryption_key: key 1 has 15 bytes instead of 32: make one by `openssl rand -base64 32`"},
+		"encryption_key: short":    {"encryption_key " + theKey + "; encryption_key c2hvcnQ=", "kindly: encryption_key: key 2 has 5 bytes instead of 32: make one by `openssl rand -base64 32`"},
+		"encryption_key: the same": {"encryption_key " + theKey + " " + theKey, "kindly: encryption_key: key 2 is the same as one before it: leave it out"},
+		"encryption_key: late off": {"encryption_key " + theKey + " off", "kindly: encryption_key: key 2 is off, which goes first: write `off <key...>`"},
+		"encryption_key: no env":   {"encryption_key {env.KINDLY_TEST_UNSET}", "kindly: encryption_key: placeholder {env.KINDLY_TEST_UNSET} has no value: set it before Caddy starts"},
+		"encryption_key: memory":   {"store memory; encryption_key " + theKey, "kindly: encryption_key: store memory encrypts nothing: leave it out, or write `store bolt`"},
 		"tracing with a value":     {"tracing otlp", "tracing takes no argument: write `tracing`, or leave it out, at Caddyfile:3"},
 		"tracing twice":            {"tracing; tracing", "tracing is there twice, at Caddyfile:4"},
 		"max_pending in words":     {"max_pending 1M", `max_pending "1M" is not a number of deliveries: write a whole number from 1, at Caddyfile:3`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			requireWrong(t, "{\n\tkindly {\n"+strings.ReplaceAll(c.option, "; ", "\n")+"\n\t}\n}\n", c.want)
+			config := "{\n\tkindly {\n" + strings.ReplaceAll(c.option, "; ", "\n") + "\n\t}\n}\n"
+			requireWrong(t, config, c.want)
+			require.NotContains(t, validate(t, config).Error(), theKey)
 		})
 	}
 }

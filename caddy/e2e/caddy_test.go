@@ -24,6 +24,9 @@ const (
 	secret      = "the-secret-that-signs"
 	verifyToken = "the-token-that-verifies"
 	apiKey      = "the-key-that-reads-chats"
+
+	encryptionKey    = "dGhlLWtleS10aGF0LWVuY3J5cHRzLXdlYmhvb2tzLi4="
+	newEncryptionKey = "dGhlLWtleS10aGF0LWVuY3J5cHRzLWZyb20tbm93LW8="
 )
 
 // caddy is a running Caddy with its configuration.
@@ -53,7 +56,7 @@ func startWith(t *testing.T, env []string, data, options, sites string) *caddy {
 	c.process = runWithFile(t, c.env(), c.caddyfile(options, sites))
 	c.eventually("the admin API answers", c.answers)
 	t.Cleanup(func() {
-		for _, wrong := range []string{secret, verifyToken, apiKey} {
+		for _, wrong := range []string{secret, verifyToken, apiKey, encryptionKey, newEncryptionKey} {
 			if strings.Contains(c.out.String(), wrong) {
 				t.Errorf("Caddy's output has %q", wrong)
 			}
@@ -63,7 +66,10 @@ func startWith(t *testing.T, env []string, data, options, sites string) *caddy {
 }
 
 func (c *caddy) env() []string {
-	return append([]string{"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken, "XDG_DATA_HOME=" + c.data, "TZ=Europe/Oslo"}, c.more...)
+	return append([]string{
+		"KINDLY_SECRET=" + secret, "KINDLY_API_KEY=" + apiKey, "KINDLY_VERIFY_TOKEN=" + verifyToken, "KINDLY_ENCRYPTION_KEY=" + encryptionKey,
+		"XDG_DATA_HOME=" + c.data, "TZ=Europe/Oslo",
+	}, c.more...)
 }
 
 // deliveries is the file that has them, by default.

@@ -42,7 +42,7 @@ func doctorSays(t *testing.T, env []string, args ...string) (status int, printed
 	if err := cmd.Wait(); err != nil {
 		require.IsType(t, new(exec.ExitError), err)
 	}
-	for _, wrong := range []string{secret, verifyToken, apiKey, deskToken, clientSecret, "SECRET/", "PATHSECRET", signSecret, "panic"} {
+	for _, wrong := range []string{secret, verifyToken, apiKey, encryptionKey, deskToken, clientSecret, "SECRET/", "PATHSECRET", signSecret, "panic"} {
 		require.NotContains(t, out.String()+logged.String(), wrong)
 	}
 	if status = cmd.ProcessState.ExitCode(); status != 0 && out.Len() == 0 {
@@ -90,7 +90,8 @@ func TestDoctor(t *testing.T) {
 		"upstream "+s.desk.URL+"/"+secretPath+" {\n\t\t\tname tokens\n\t\t\toauth2 "+tokens.URL+" "+tokens.ClientID+" "+tokens.ClientSecret+"\n\t\t}",
 	))
 	c := &caddy{admin: freeAddress(t), data: t.TempDir()}
-	config := file(t, "Caddyfile", c.caddyfile("default_bind 127.0.0.1", sites))
+	options := "\tdefault_bind 127.0.0.1\n" + encrypted
+	config := file(t, "Caddyfile", c.caddyfile(options, sites))
 	env := append(c.env(), "DESK_TOKEN="+deskToken, "SIGN="+signSecret)
 
 	status, printed := doctorSays(t, env, "--config", config)
@@ -108,6 +109,7 @@ func TestDoctor(t *testing.T) {
 		`unknown +certificate localhost +nothing listens at 127\.0\.0\.1:\d+: it can be checked when the server runs`,
 		`ok +configuration +it is valid`,
 		`ok +store +.*deliveries.db can be made by `,
+		`ok +encryption_key +the key [0-9a-f]{16} encrypts`,
 		`ok +clock +it agrees with that of a server that was asked`,
 		`no problems`,
 	} {
@@ -119,7 +121,7 @@ func TestDoctor(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left, "it leaves no files")
 
-	c.process = runWithFile(t, env, c.caddyfile("default_bind 127.0.0.1", sites))
+	c.process = runWithFile(t, env, c.caddyfile(options, sites))
 	c.eventually("the admin API answers", c.answers)
 	trust(t, c, strings.Replace(address, "localhost", "127.0.0.1", 1))
 	status, printed = doctorSays(t, env, "--config", config)

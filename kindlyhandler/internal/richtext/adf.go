@@ -1,9 +1,6 @@
 package richtext
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "encoding/json"
 
 // ADF returns what [AppendADF] writes, as encoding/json decodes it.
 func ADF(message string) []any {
@@ -21,7 +18,7 @@ func ADF(message string) []any {
 // begins with a paragraph, and code has no other style.
 func AppendADF(out []byte, message string) []byte {
 	w := adfWriter{out: append(out, '[')}
-	message = strings.ToValidUTF8(message, "\uFFFD")
+	message = valid(message)
 	doc, markup := parse(message)
 	if !markup {
 		if message = cleanLines(decodeEntities(message)); message == "" {

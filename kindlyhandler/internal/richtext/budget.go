@@ -20,7 +20,7 @@ func (b *Budget) Render(message string) Rendered {
 	if b != nil && strings.IndexByte(message, '<') >= 0 {
 		cost := len(message) + markupOverhead
 		if cost > b.left {
-			return renderPlain(strings.ToValidUTF8(message, "\uFFFD"))
+			return renderPlain(valid(message))
 		}
 		b.left -= cost
 	}

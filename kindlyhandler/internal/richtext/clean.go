@@ -64,9 +64,18 @@ func visiblePrefix(s string) int {
 	return len(s)
 }
 
+// valid returns s with what is no UTF-8 replaced. Almost nothing is, and to find
+// that out is several times as fast as to look for where.
+func valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
 // Line returns plain text, such as a name, cleaned and on one line.
 func Line(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = valid(s)
 	if isClean(s, false) {
 		return s
 	}

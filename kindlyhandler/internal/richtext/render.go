@@ -24,7 +24,7 @@ type Rendered struct {
 // Render renders one chat message. It never fails: whatever the message is,
 // something safe comes out.
 func Render(message string) Rendered {
-	message = strings.ToValidUTF8(message, "\uFFFD")
+	message = valid(message)
 	if strings.IndexByte(message, '<') < 0 {
 		return renderPlain(message)
 	}

@@ -84,6 +84,41 @@ func BenchmarkPut(b *testing.B) {
 	inParallel(b, func() error { return s.Put(context.Background(), []*delivery.Delivery{webhook()}) })
 }
 
+// What encryption costs: rounds of puts into a store without a key and one with
+// one, by turns. The ratio is that of their median rounds, above 1 if the
+// encrypted one takes longer.
+func BenchmarkPut_encrypted(b *testing.B) {
+	const round = 64 * writers
+	var took [2][]time.Duration
+	stores := [2]*bolt.Store{openStore(b, filepath.Join(b.TempDir(), "plain.db"))}
+	encrypted, err := bolt.Open(bolt.Options{Path: filepath.Join(b.TempDir(), "encrypted.db"), Keys: keys(b, 1)})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, encrypted.Close()) })
+	stores[1] = encrypted
+	for b.Loop() {
+		for i, s := range stores {
+			started := time.Now()
+			var all sync.WaitGroup
+			for range writers {
+				all.Go(func() {
+					for range round / writers {
+						if err := s.Put(context.Background(), []*delivery.Delivery{webhook()}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			took[i] = append(took[i], time.Since(started))
+		}
+	}
+	for i, name := range []string{"plain-ops/s", "encrypted-ops/s"} {
+		slices.Sort(took[i])
+		b.ReportMetric(round/took[i][len(took[i])/2].Seconds(), name)
+	}
+	b.ReportMetric(float64(took[1][len(took[1])/2])/float64(took[0][len(took[0])/2]), "ratio")
+}
+
 // A delivery's whole life, as a healthy help desk makes it.
 func BenchmarkPutSave(b *testing.B) {
 	s := openStore(b, filepath.Join(b.TempDir(), "deliveries.db"))

@@ -93,10 +93,11 @@ func (s *Store) claimed(ctx context.Context, id uuid.UUID, lane delivery.Lane, n
 		if r, err = decode(id[:], value); err != nil {
 			return err
 		}
-		if d, err = r.delivery(id); err != nil {
+		keys := s.sealing.current()
+		if d, err = r.delivery(id, keys); err != nil {
 			return err
 		}
-		return readContent(tx, d)
+		return readContent(tx, d, keys)
 	})
 	if err != nil && !errors.Is(err, delivery.ErrNotFound) {
 		return nil, err
@@ -198,9 +199,10 @@ func (s *Store) revive(w *writer, id uuid.UUID) (*delivery.Delivery, error) {
 	if !ok || old.state != delivery.Dead {
 		return nil, delivery.ErrNotFound
 	}
-	d, err := old.delivery(id)
+	keys := s.keysFor(w)
+	d, err := old.delivery(id, keys)
 	if err == nil {
-		err = readContent(w.txs[0], d)
+		err = readContent(w.txs[0], d, keys)
 	}
 	if err != nil {
 		w.fail(err)
@@ -208,13 +210,16 @@ func (s *Store) revive(w *writer, id uuid.UUID) (*delivery.Delivery, error) {
 	}
 	d.State, d.Claimed, d.Answer = delivery.Pending, true, nil
 	d.DueAt, d.Elapsed = s.now(), 0
-	r, err := recordOf(d)
+	e, err := newEntry(d, keys)
 	if err != nil {
 		return nil, err
 	}
+	r := &e.record
 	r.sequence, r.siblings, r.first, r.revived = old.sequence, old.siblings, old.first, true
 	unplace(w, &old)
-	w.write(id, &r)
+	w.write(id, r)
+	writeContent(w, id, kindBody, e.body) // if it was encrypted with another key
+	writeContent(w, id, kindTranscript, e.transcript)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w.onFailure(s.index.count(r.lane, delivery.Dead, -1))

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 var errDisk = errors.New("the disk fails")
@@ -21,19 +23,24 @@ type press struct {
 	*testing.T
 	*bolt.Store
 	path string
+	keys *seal.Keys
+	log  *zap.Logger
 	// waits gets what each commit waits for: an error to fail with, or nil.
 	waits chan chan error
 }
 
-func newPress(t *testing.T) *press {
-	p := &press{T: t, path: filepath.Join(fastDir(t), "deliveries.db"), waits: make(chan chan error)}
+func newPress(t *testing.T) *press { return newPressWith(t, nil) }
+
+// newPressWith has keys.
+func newPressWith(t *testing.T, keys *seal.Keys) *press {
+	p := &press{T: t, path: filepath.Join(fastDir(t), "deliveries.db"), keys: keys, waits: make(chan chan error)}
 	p.open()
 	t.Cleanup(func() { p.free(); require.NoError(t, p.Store.Close()) })
 	return p
 }
 
 func (p *press) open() {
-	s, err := bolt.Open(bolt.Options{Path: p.path})
+	s, err := bolt.Open(bolt.Options{Path: p.path, Keys: p.keys, Log: p.log})
 	require.NoError(p, err)
 	p.Store = s
 	_, err = s.Count(p.Context()) // when it is ready

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery/storetest"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 func TestMain(m *testing.M) {
@@ -20,9 +21,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("go.etcd.io/bbolt.(*DB).Close"))
 }
 
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conform(t, nil) }
+
+func TestConformance_encrypted(t *testing.T) { conform(t, keys(t, 1)) }
+
+func conform(t *testing.T, keys *seal.Keys) {
 	storetest.Run(t, func(t *testing.T, now func() time.Time) delivery.Store {
-		s, err := bolt.Open(bolt.Options{Path: filepath.Join(fastDir(t), "deliveries.db"), Now: now})
+		s, err := bolt.Open(bolt.Options{Path: filepath.Join(fastDir(t), "deliveries.db"), Now: now, Keys: keys})
 		require.NoError(t, err)
 		return s
 	})

@@ -1,7 +1,9 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
@@ -9,6 +11,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // The content of a delivery lies apart from its record, under the id and one
@@ -17,6 +20,10 @@ const (
 	kindBody       = 'b'
 	kindTranscript = 't'
 )
+
+// sealedMark, behind the checksum, tells that the rest is encrypted: no origin is
+// so long, and no compressed transcript begins so.
+var sealedMark = []byte{0xff, 0xff, 0xff, 0xff}
 
 func contentKey(id uuid.UUID, kind byte) []byte { return append(id[:], kind) }
 
@@ -35,7 +42,7 @@ type origin struct {
 
 // encodeBody returns the webhook's content: checksum, the length of what is
 // before the body, origin, the customer if there is one, body.
-func encodeBody(d *delivery.Delivery) ([]byte, error) {
+func encodeBody(d *delivery.Delivery, keys *seal.Keys) ([]byte, error) {
 	o, err := cbor.Marshal(&origin{
 		Webhook: d.Lane.Webhook, Upstream: d.Lane.Upstream,
 		Key: d.Key[:], KeyExpires: nanos(d.KeyExpires),
@@ -53,15 +60,15 @@ func encodeBody(d *delivery.Delivery) ([]byte, error) {
 	}
 	b := make([]byte, 8, 8+len(o)+len(d.Body))
 	binary.BigEndian.PutUint32(b[4:], uint32(len(o)))
-	return seal(contentKey(d.ID, kindBody), append(append(b, o...), d.Body...)), nil
+	return pack(keys, contentKey(d.ID, kindBody), append(append(b, o...), d.Body...)), nil
 }
 
 // encodeTranscript returns the transcript's content: checksum, transcript,
 // compressed.
-func encodeTranscript(d *delivery.Delivery) []byte {
+func encodeTranscript(d *delivery.Delivery, keys *seal.Keys) []byte {
 	b := make([]byte, 4+s2.MaxEncodedLen(len(d.Transcript)))
 	n := len(s2.Encode(b[4:], d.Transcript))
-	return seal(contentKey(d.ID, kindTranscript), b[:4+n])
+	return pack(keys, contentKey(d.ID, kindTranscript), b[:4+n])
 }
 
 func dropContents(w *writer, id uuid.UUID) {
@@ -69,14 +76,47 @@ func dropContents(w *writer, id uuid.UUID) {
 	w.delete(contents, contentKey(id, kindTranscript))
 }
 
-// seal sets the checksum of a content.
-func seal(key, b []byte) []byte {
-	binary.BigEndian.PutUint32(b, checksum(key, b[4:]))
-	return b
+// pack returns a content as it is on disk: encrypted, if a key is to do that, and
+// with its checksum, for which content has room.
+func pack(keys *seal.Keys, key, content []byte) []byte {
+	if keys.Sealer() != (seal.ID{}) {
+		b := make([]byte, 4, 4+len(sealedMark)+len(content)-4+seal.Overhead)
+		content = keys.Seal(append(b, sealedMark...), content[4:], key)
+	}
+	binary.BigEndian.PutUint32(content, checksum(key, content[4:]))
+	return content
 }
 
-// unseal returns a content without its checksum.
-func unseal(key, b []byte) ([]byte, error) {
+// unpack returns a content without its checksum, decrypted.
+func unpack(keys *seal.Keys, key, b []byte) ([]byte, error) {
+	b, err := checked(key, b)
+	if err != nil || !bytes.HasPrefix(b, sealedMark) {
+		return b, err
+	}
+	return decrypt(keys, b[len(sealedMark):], key)
+}
+
+// decrypt opens what was sealed. That it is not what was is damage, as if its
+// checksum were wrong; that the key is not there is none.
+func decrypt(keys *seal.Keys, sealed, about []byte) ([]byte, error) {
+	opened, err := keys.Open(nil, sealed, about)
+	if errors.Is(err, seal.ErrBroken) {
+		err = fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return opened, err
+}
+
+// sealerOf returns the ID of the key that a content on disk is encrypted with,
+// the zero ID if it is not.
+func sealerOf(b []byte) (id seal.ID) {
+	if len(b) > 4 && bytes.HasPrefix(b[4:], sealedMark) {
+		id, _ = seal.KeyOf(b[4+len(sealedMark):])
+	}
+	return id
+}
+
+// checked returns a content without its checksum.
+func checked(key, b []byte) ([]byte, error) {
 	if len(b) < 4 || binary.BigEndian.Uint32(b) != checksum(key, b[4:]) {
 		return nil, fmt.Errorf("%w: a webhook's checksum is wrong", errDamaged)
 	}
@@ -85,8 +125,8 @@ func unseal(key, b []byte) ([]byte, error) {
 
 // decodeBody returns copies of the body and of the customer, and what the
 // webhook's content says of itself.
-func decodeBody(id uuid.UUID, b []byte) (o origin, customer, body []byte, err error) {
-	b, err = unseal(contentKey(id, kindBody), b)
+func decodeBody(id uuid.UUID, b []byte, keys *seal.Keys) (o origin, customer, body []byte, err error) {
+	b, err = unpack(keys, contentKey(id, kindBody), b)
 	if err != nil {
 		return o, nil, nil, err
 	}
@@ -104,8 +144,8 @@ func decodeBody(id uuid.UUID, b []byte) (o origin, customer, body []byte, err er
 	return o, customer, append([]byte(nil), b[n:]...), nil
 }
 
-func decodeTranscript(id uuid.UUID, b []byte) ([]byte, error) {
-	b, err := unseal(contentKey(id, kindTranscript), b)
+func decodeTranscript(id uuid.UUID, b []byte, keys *seal.Keys) ([]byte, error) {
+	b, err := unpack(keys, contentKey(id, kindTranscript), b)
 	if err != nil {
 		return nil, err
 	}

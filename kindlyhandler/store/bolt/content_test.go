@@ -28,10 +28,10 @@ func TestContent_older(t *testing.T) {
 		DueAt:      time.Unix(1_700_000_000, 0).UTC(),
 		Body:       []byte("{}"),
 	}
-	o, customer, body, err := decodeBody(d.ID, content)
+	o, customer, body, err := decodeBody(d.ID, content, nil)
 	require.NoError(t, err)
 	require.Equal(t, d, o.delivery(d.ID, customer, body))
-	encoded, err := encodeBody(d)
+	encoded, err := encodeBody(d, nil)
 	require.NoError(t, err)
 	require.Equal(t, older, hex.EncodeToString(encoded))
 }

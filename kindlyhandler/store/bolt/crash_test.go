@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // Whatever happened before a crash, or a restart: what was accepted is still
@@ -26,6 +27,9 @@ func TestCrashes(t *testing.T) {
 		require.NoError(rt, err)
 		defer os.RemoveAll(dir)
 		m := &machine{t: rt, dir: dir, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+		if rapid.Bool().Draw(rt, "encrypted") {
+			m.texts = []string{keyText(0)}
+		}
 		m.open(filepath.Join(dir, "0.db"))
 		defer func() { _ = m.store.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
@@ -36,6 +40,7 @@ func TestCrashes(t *testing.T) {
 			"drop":    m.drop,
 			"restart": func(*rapid.T) { m.restart() },
 			"crash":   func(*rapid.T) { m.crash() },
+			"rotate":  func(*rapid.T) { m.rotate() },
 			"compact": func(*rapid.T) { _ = m.store.Compact(rt.Context()) },
 			"fail": func(*rapid.T) {
 				m.fails = !m.fails
@@ -76,6 +81,10 @@ type machine struct {
 	ids uint64
 	// fails: the disk does.
 	fails bool
+	// texts are those of the keys, the one that encrypts first; rotated is how
+	// many there were.
+	texts   []string
+	rotated byte
 }
 
 // done tells whether a call that is to be committed had an effect.
@@ -106,9 +115,27 @@ func (m *machine) pass(d time.Duration) {
 }
 
 func (m *machine) open(path string) {
-	s, err := bolt.Open(bolt.Options{Path: path, Now: m.clock})
+	keys, err := seal.Parse(m.texts...)
+	require.NoError(m.t, err)
+	s, err := bolt.Open(bolt.Options{Path: path, Now: m.clock, Keys: keys})
 	require.NoError(m.t, err)
 	m.store = s
+}
+
+// rotate has a new key encrypt, and takes away those that are not needed.
+func (m *machine) rotate() {
+	m.rotated++
+	m.store.Sweep(m.t.Context())
+	texts := []string{keyText(m.rotated)}
+	for i, key := range m.store.Status().(bolt.Status).EncryptionKeys {
+		if key.Needed {
+			texts = append(texts, m.texts[i])
+		}
+	}
+	keys, err := seal.Parse(texts...)
+	require.NoError(m.t, err)
+	require.NoError(m.t, m.store.SetKeys(keys))
+	m.texts = texts
 }
 
 func (m *machine) put(t *rapid.T) {

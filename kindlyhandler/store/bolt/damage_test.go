@@ -18,13 +18,19 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // filled returns a file with deliveries: of every ten, five are delivered, one
 // is dead, four are pending.
 func filled(t *testing.T, n int) (file []byte, all []*delivery.Delivery) {
+	return filledWith(t, n, nil)
+}
+
+// filledWith has them encrypted.
+func filledWith(t *testing.T, n int, keys *seal.Keys) (file []byte, all []*delivery.Delivery) {
 	path := filepath.Join(fastDir(t), "deliveries.db")
-	s, err := bolt.Open(bolt.Options{Path: path})
+	s, err := bolt.Open(bolt.Options{Path: path, Keys: keys})
 	require.NoError(t, err)
 	for i := range n {
 		d := webhook()
@@ -58,8 +64,14 @@ func filled(t *testing.T, n int) (file []byte, all []*delivery.Delivery) {
 // Whatever has happened to the file, the store opens at once, gives back what
 // the damage has left, and takes new webhooks.
 func TestDamage(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { testDamage(t, nil, 1) })
+	t.Run("encrypted", func(t *testing.T) { testDamage(t, keys(t, 1), 5) })
+}
+
+// testDamage does only some of the rounds, one of so many.
+func testDamage(t *testing.T, keys *seal.Keys, of int) {
 	const deliveries = 1000
-	file, all := filled(t, deliveries)
+	file, all := filledWith(t, deliveries, keys)
 	pages := len(file) / bolt.PageSize
 	random := rand.New(rand.NewPCG(1, 2))
 	somewhere := func() int { return random.IntN(len(file)) }
@@ -87,12 +99,12 @@ func TestDamage(t *testing.T) {
 		{"nothing in it", func([]byte) []byte { return nil }, 1, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for round := range test.rounds {
+			for round := range (test.rounds + of - 1) / of {
 				harmed := test.harm(append([]byte(nil), file...))
 				path := filepath.Join(fastDir(t), "deliveries.db")
 				require.NoError(t, os.WriteFile(path, harmed, 0o600))
 				core, logs := observer.New(zap.ErrorLevel)
-				s, err := bolt.Open(bolt.Options{Path: path, Log: zap.New(core)})
+				s, err := bolt.Open(bolt.Options{Path: path, Log: zap.New(core), Keys: keys})
 				require.NoError(t, err)
 
 				left := 0

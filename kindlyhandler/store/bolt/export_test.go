@@ -1,7 +1,9 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -79,6 +81,30 @@ func (s *Store) SetMaxKeys(n int) { s.maxKeys = n }
 
 // Renames sets what renames a damaged file and the one in its place.
 func Renames(f func(from, to string) error) { rename = f }
+
+// Waiting returns how many webhooks and completions wait for a transaction.
+func (s *Store) Waiting() (webhooks, completions int) {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	for _, o := range s.queue.urgent {
+		if o.entries != nil {
+			webhooks++
+		}
+	}
+	return webhooks, len(s.queue.lazy)
+}
+
+// Tamper changes an encrypted webhook, and gives it the right checksum.
+func (s *Store) Tamper(ctx context.Context, id uuid.UUID) error {
+	return s.perform(ctx, operation{do: func(w *writer) error {
+		key := contentKey(id, kindBody)
+		b := bytes.Clone(w.get(contents, key))
+		b[len(b)-1] ^= 1
+		binary.BigEndian.PutUint32(b, checksum(key, b[4:]))
+		w.put(contents, key, b)
+		return w.fault
+	}})
+}
 
 // LoseBody takes a webhook away as damage does.
 func (s *Store) LoseBody(ctx context.Context, id uuid.UUID) error {

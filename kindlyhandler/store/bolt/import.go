@@ -55,6 +55,9 @@ func (s *Store) resumeImport() error {
 // ids. Of several copies the newest counts.
 func (s *Store) importFrom(a *Aside) error {
 	a.Imported, a.Lost = 0, 0
+	if err := s.requireSealers(a.Path); err != nil {
+		return err
+	}
 	var batch []piece
 	size := 0
 	flush := func() error {
@@ -63,6 +66,7 @@ func (s *Store) importFrom(a *Aside) error {
 		}
 		err := s.update(func(w *writer) error {
 			for _, p := range batch {
+				noteSealer(w, p.sealer())
 				if p.content {
 					w.put(contents, p.key, p.value)
 				} else if importRecord(w, p) {
@@ -75,6 +79,10 @@ func (s *Store) importFrom(a *Aside) error {
 		return err
 	}
 	trusted, err := salvage(a.Path, func(p piece) error {
+		if !s.opens(p) {
+			a.Lost++
+			return nil
+		}
 		batch, size = append(batch, p), size+len(p.value)
 		if len(batch) < chunk/2 && size < maxCopied {
 			return nil
@@ -144,7 +152,7 @@ func (s *Store) importOrphans(a *Aside, trusted bool) error {
 		return err
 	}
 	return s.updateEach(orphans, func(w *writer, id uuid.UUID) {
-		if importOrphan(w, id, oldest) {
+		if s.importOrphan(w, id, oldest) {
 			a.Imported++
 		} else {
 			a.Lost++
@@ -152,13 +160,15 @@ func (s *Store) importOrphans(a *Aside, trusted bool) error {
 	})
 }
 
-func importOrphan(w *writer, id uuid.UUID, oldest int64) bool {
-	o, customer, body, err := decodeBody(id, w.get(contents, contentKey(id, kindBody)))
+func (s *Store) importOrphan(w *writer, id uuid.UUID, oldest int64) bool {
+	keys := s.keysFor(w)
+	o, customer, body, err := decodeBody(id, w.get(contents, contentKey(id, kindBody)), keys)
 	if err == nil && o.ReceivedAt >= oldest {
-		e, err := newEntry(o.delivery(id, customer, body))
+		e, err := newEntry(o.delivery(id, customer, body), keys)
 		if err == nil {
 			e.first, e.sequence = true, w.next()
 			w.write(id, &e.record)
+			writeContent(w, id, kindBody, e.body)
 			return true
 		}
 	}
@@ -166,16 +176,16 @@ func importOrphan(w *writer, id uuid.UUID, oldest int64) bool {
 	return false
 }
 
-// importBodies sees to it that exactly what is not delivered has a body: List
-// finds it by that. A body that is lost makes a dead letter at the next
-// attempt; one of a delivery that was delivered since is a leftover.
+// importBodies sees to it that exactly what is not delivered has a body, since
+// List finds it by that, and that all of a delivery is encrypted with one key. A
+// body that is lost makes a dead letter at the next attempt; one of a delivery
+// that was delivered since is a leftover.
 func (s *Store) importBodies(a *Aside) error {
 	var wrong []uuid.UUID
 	if err := s.each(deliveries, func(tx *bbolt.Tx, key, value []byte) error {
 		r, err := decode(key, value)
 		id := uuid.UUID(key)
-		has := contents.in(tx).Get(contentKey(id, kindBody)) != nil
-		if err == nil && has == (r.state == delivery.Delivered) {
+		if err == nil && !r.has(contents.in(tx), id) {
 			wrong = append(wrong, id)
 		}
 		return err
@@ -191,19 +201,48 @@ func (s *Store) importBodies(a *Aside) error {
 			dropContents(w, id)
 			return
 		}
-		a.Lost++
-		d, err := r.delivery(id)
-		if err != nil {
+		if err := s.importBody(w, id, &r, a); err != nil {
 			w.fail(err)
-			return
 		}
-		body, err := encodeBody(d)
-		if err != nil {
-			w.fail(err)
-			return
-		}
-		w.put(contents, contentKey(id, kindBody), body)
 	})
+}
+
+// has tells whether a delivery has the contents that it should have.
+func (r *record) has(b *bbolt.Bucket, id uuid.UUID) bool {
+	body, transcript := b.Get(contentKey(id, kindBody)), b.Get(contentKey(id, kindTranscript))
+	if r.state == delivery.Delivered {
+		return body == nil
+	}
+	return body != nil && sealerOf(body) == r.sealer && (transcript == nil || sealerOf(transcript) == r.sealer)
+}
+
+// importBody writes the contents that a delivery should have.
+func (s *Store) importBody(w *writer, id uuid.UUID, r *record, a *Aside) error {
+	keys := s.keysFor(w)
+	d, err := r.delivery(id, keys)
+	if err != nil {
+		return err
+	}
+	if w.get(contents, contentKey(id, kindBody)) == nil {
+		a.Lost++
+		empty, err := encodeBody(d, keys)
+		if err != nil {
+			return err
+		}
+		w.put(contents, contentKey(id, kindBody), empty)
+	}
+	if err := readContent(w.txs[0], d, keys); err != nil {
+		return err
+	}
+	e, err := newEntry(d, keys)
+	if err != nil {
+		return err
+	}
+	r.sealer, r.details = e.sealer, e.details
+	w.write(id, r)
+	writeContent(w, id, kindBody, e.body)
+	writeContent(w, id, kindTranscript, e.transcript)
+	return nil
 }
 
 // updateEach calls f for each id, for a thousand in a transaction.

@@ -100,7 +100,7 @@ func (s *Store) matching(tx *bbolt.Tx, id uuid.UUID, q *delivery.Query) (*delive
 		q.ChatID != "" && hashChat(r.lane, q.ChatID) != r.chat {
 		return nil, nil
 	}
-	d, err := r.delivery(id)
+	d, err := r.delivery(id, s.sealing.current())
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (s *Store) Drop(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, e
 			if !ok {
 				return delivery.ErrNotFound
 			}
-			if d, err = r.delivery(id); err != nil {
+			if d, err = r.delivery(id, s.sealing.current()); err != nil {
 				w.fail(err)
 				return err
 			}

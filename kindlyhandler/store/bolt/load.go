@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // mend makes the store ready, if it is not, however long that takes. It is false
@@ -106,7 +107,7 @@ func (s *Store) load() error {
 	started := time.Now()
 	s.placing = placing{open: true}
 	met := make(map[uuid.UUID]bool) // of the unsaved ones
-	n := 0
+	n, unencrypted := 0, false
 	if err := s.loadSpilled(); err != nil {
 		return err
 	}
@@ -116,6 +117,7 @@ func (s *Store) load() error {
 			return err
 		}
 		n++
+		unencrypted = unencrypted || r.sealer == seal.ID{}
 		id := uuid.UUID(key)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -138,6 +140,9 @@ func (s *Store) load() error {
 	s.mu.Unlock()
 	if err := s.placeLoose(); err != nil {
 		return err
+	}
+	if unencrypted {
+		_ = s.sealing.admit(seal.ID{}) // which takes no key
 	}
 	s.stale = false
 	s.mu.Lock()
@@ -193,11 +198,7 @@ func (s *Store) each(t table, f func(tx *bbolt.Tx, key, value []byte) error) err
 // to it: its first attempt was cut off, say.
 func (s *Store) enter(tx *bbolt.Tx, id uuid.UUID, r *record) (isLoose bool) {
 	if r.first && r.keyExpires > nanos(s.now()) {
-		var key delivery.Key
-		if d, err := r.delivery(id); err == nil {
-			key = d.Key
-		}
-		if key != (delivery.Key{}) && !s.isSpilled(tx, key, id, endOf(r.received, r.keyExpires)) {
+		if key, err := r.key(); err == nil && key != (delivery.Key{}) && !s.isSpilled(tx, key, id, endOf(r.received, r.keyExpires)) {
 			s.countKeys()
 			s.index.keys.add(key, head(id[:]), r.received, r.keyExpires)
 		}

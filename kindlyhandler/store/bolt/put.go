@@ -2,11 +2,13 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // entry is a delivery as it will be written.
@@ -18,23 +20,25 @@ type entry struct {
 	body    []byte
 	// transcript is nil if there is none.
 	transcript []byte
+	// saved, in a Save, is what the entry was made of.
+	saved *delivery.Delivery
 }
 
 // newEntry encodes a delivery, which is the caller's, so that the committer
 // does not have to.
-func newEntry(d *delivery.Delivery) (*entry, error) {
+func newEntry(d *delivery.Delivery, keys *seal.Keys) (*entry, error) {
 	e := &entry{id: d.ID, key: d.Key, claimed: d.Claimed}
 	var err error
-	if e.record, err = recordOf(d); err != nil {
+	if e.record, err = recordOf(d, keys); err != nil {
 		return nil, err
 	}
 	if d.State != delivery.Delivered || d.Body != nil {
-		if e.body, err = encodeBody(d); err != nil {
+		if e.body, err = encodeBody(d, keys); err != nil {
 			return nil, err
 		}
 	}
 	if d.Transcript != nil {
-		e.transcript = encodeTranscript(d)
+		e.transcript = encodeTranscript(d, keys)
 	}
 	return e, nil
 }
@@ -47,9 +51,18 @@ func (s *Store) Put(ctx context.Context, all []*delivery.Delivery) error {
 	if len(all) > 256 {
 		return errLanes
 	}
+	for {
+		if err := s.putWith(ctx, s.sealing.current(), all); !errors.Is(err, errKeysChanged) {
+			return err
+		}
+	}
+}
+
+// putWith is Put with keys, which may have changed when it comes to be committed.
+func (s *Store) putWith(ctx context.Context, keys *seal.Keys, all []*delivery.Delivery) error {
 	entries := make([]*entry, len(all))
 	for i, d := range all {
-		e, err := newEntry(d)
+		e, err := newEntry(d, keys)
 		if err != nil {
 			return err
 		}
@@ -80,9 +93,13 @@ func (s *Store) put(w *writer, entries []*entry) error {
 	if err := s.known(w, entries); err != nil {
 		return err
 	}
+	if s.sealing.use().Sealer() != entries[0].sealer {
+		return errKeysChanged
+	}
 	if err := s.place(w, entries); err != nil {
 		return err
 	}
+	noteSealer(w, entries[0].sealer)
 	for _, e := range entries {
 		add(w, e)
 	}

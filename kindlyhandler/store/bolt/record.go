@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // A record is a delivery on disk without its content. It begins with what is
@@ -27,6 +28,7 @@ import (
 //	64  the chat's hash, 0 without an order
 //	72  webhook and upstream, each behind a byte with its length
 //	    ids of the webhook's other deliveries, behind a byte with their number
+//	    in format 2, which is that of encrypted deliveries, the key's ID
 //	    details, as CBOR
 type record struct {
 	state   delivery.State
@@ -42,12 +44,16 @@ type record struct {
 	// their put; the first delivery has them.
 	siblings []byte
 
+	// sealer is the ID of the key that all of the delivery is encrypted with,
+	// zero if nothing is.
+	sealer  seal.ID
 	details []byte
 }
 
 const (
 	idSize       = len(uuid.UUID{})
 	recordFormat = 1
+	sealedFormat = 2
 	recordHeader = 72
 	flagRevived  = 1
 	flagFirst    = 2
@@ -77,7 +83,20 @@ type details struct {
 	TicketURL       string    `cbor:"9,keyasint,omitempty"`
 	Answer          []byte    `cbor:"10,keyasint,omitempty"`
 	Trace           string    `cbor:"11,keyasint,omitempty"`
+	// Private, in an encrypted delivery, has what is not to be read: TicketID,
+	// TicketURL and Answer are empty then.
+	Private []byte `cbor:"12,keyasint,omitempty"`
 }
+
+// private is what Private has, before it is encrypted.
+type private struct {
+	TicketID  string `cbor:"1,keyasint,omitempty"`
+	TicketURL string `cbor:"2,keyasint,omitempty"`
+	Answer    []byte `cbor:"3,keyasint,omitempty"`
+}
+
+// kindPrivate tells it from contents where it is encrypted.
+const kindPrivate = 'p'
 
 type attempt struct {
 	_        struct{} `cbor:",toarray"`
@@ -130,7 +149,7 @@ func timeOf(nanos int64) time.Time {
 
 // encode returns the record as it is stored under the id.
 func (r *record) encode(id uuid.UUID) []byte {
-	b := make([]byte, recordHeader, recordHeader+3+len(r.lane.Webhook)+len(r.lane.Upstream)+len(r.siblings)+len(r.details))
+	b := make([]byte, recordHeader, recordHeader+3+len(r.lane.Webhook)+len(r.lane.Upstream)+len(r.siblings)+len(r.sealer)+len(r.details))
 	b[4], b[5], b[6] = recordFormat, byte(r.state), byte(r.place)
 	if r.revived {
 		b[7] |= flagRevived
@@ -146,6 +165,10 @@ func (r *record) encode(id uuid.UUID) []byte {
 	b = append(append(b, byte(len(r.lane.Webhook))), r.lane.Webhook...)
 	b = append(append(b, byte(len(r.lane.Upstream))), r.lane.Upstream...)
 	b = append(append(b, byte(len(r.siblings)/idSize)), r.siblings...)
+	if r.sealer != (seal.ID{}) {
+		b[4] = sealedFormat
+		b = append(b, r.sealer[:]...)
+	}
 	b = append(b, r.details...)
 	binary.BigEndian.PutUint32(b, checksum(id[:], b[4:]))
 	return b
@@ -156,8 +179,8 @@ func decode(id, b []byte) (record, error) {
 	if len(b) < recordHeader+3 || binary.BigEndian.Uint32(b) != checksum(id, b[4:]) {
 		return record{}, fmt.Errorf("%w: a delivery's checksum is wrong", errDamaged)
 	}
-	if b[4] != recordFormat {
-		return record{}, fmt.Errorf("a delivery is stored in format %d: this version of the module knows format %d only", b[4], recordFormat)
+	if b[4] != recordFormat && b[4] != sealedFormat {
+		return record{}, fmt.Errorf("a delivery is stored in format %d: this version of the module knows formats %d and %d only", b[4], recordFormat, sealedFormat)
 	}
 	n := func(at int) uint64 { return binary.BigEndian.Uint64(b[at:]) }
 	r := record{
@@ -180,11 +203,17 @@ func decode(id, b []byte) (record, error) {
 	}
 	end := 1 + int(rest[0])*idSize
 	r.siblings, r.details = rest[1:end], rest[end:]
+	if b[4] == sealedFormat {
+		if len(r.details) < len(r.sealer) {
+			return record{}, fmt.Errorf("%w: a delivery is cut off", errDamaged)
+		}
+		r.details = r.details[copy(r.sealer[:], r.details):]
+	}
 	return r, nil
 }
 
 // recordOf returns the record of a delivery, but for what the store knows.
-func recordOf(d *delivery.Delivery) (record, error) {
+func recordOf(d *delivery.Delivery, keys *seal.Keys) (record, error) {
 	if len(d.Lane.Webhook) > 255 || len(d.Lane.Upstream) > 255 {
 		return record{}, errNames
 	}
@@ -201,7 +230,11 @@ func recordOf(d *delivery.Delivery) (record, error) {
 			At: nanos(a.At), Duration: int64(a.Duration), Stage: a.Stage, Status: a.Status, Error: a.Error, Unknown: a.Unknown,
 		})
 	}
-	encoded, err := cbor.Marshal(&o)
+	err := o.hide(d.ID, keys)
+	var encoded []byte
+	if err == nil {
+		encoded, err = cbor.Marshal(&o)
+	}
 	if err != nil {
 		return record{}, fmt.Errorf("encoding a delivery: %w", err)
 	}
@@ -209,16 +242,65 @@ func recordOf(d *delivery.Delivery) (record, error) {
 		state: d.State, lane: d.Lane,
 		due: nanos(d.DueAt), keyExpires: nanos(d.KeyExpires), settled: never, received: nanos(d.ReceivedAt),
 		keyHead: head(d.Key[:]), chat: chatHash(d),
-		details: encoded,
+		sealer: keys.Sealer(), details: encoded,
 	}, nil
+}
+
+// hide encrypts what is not to be read, if a key is to do that.
+func (o *details) hide(id uuid.UUID, keys *seal.Keys) error {
+	p := private{o.TicketID, o.TicketURL, o.Answer}
+	if keys.Sealer() == (seal.ID{}) || p.TicketID == "" && p.TicketURL == "" && p.Answer == nil {
+		return nil
+	}
+	encoded, err := cbor.Marshal(&p)
+	if err != nil {
+		return err
+	}
+	o.TicketID, o.TicketURL, o.Answer = "", "", nil
+	o.Private = keys.Seal(nil, encoded, contentKey(id, kindPrivate))
+	return nil
+}
+
+// reveal undoes hide.
+func (o *details) reveal(id uuid.UUID, keys *seal.Keys) error {
+	if o.Private == nil {
+		return nil
+	}
+	encoded, err := decrypt(keys, o.Private, contentKey(id, kindPrivate))
+	if err != nil {
+		return err
+	}
+	var p private
+	if err := decoding.Unmarshal(encoded, &p); err != nil {
+		return fmt.Errorf("%w: a delivery's answer: %w", errDamaged, err)
+	}
+	o.TicketID, o.TicketURL, o.Answer = p.TicketID, p.TicketURL, p.Answer
+	return nil
+}
+
+func (r *record) decodeDetails() (o details, err error) {
+	if err := decoding.Unmarshal(r.details, &o); err != nil {
+		return o, fmt.Errorf("%w: a delivery's details: %w", errDamaged, err)
+	}
+	return o, nil
+}
+
+// key returns the duplicate key, which takes no decrypting.
+func (r *record) key() (key delivery.Key, err error) {
+	o, err := r.decodeDetails()
+	copy(key[:], o.Key)
+	return key, err
 }
 
 // delivery returns the record's delivery, without its content. Nothing of it
 // is a part of the record.
-func (r *record) delivery(id uuid.UUID) (*delivery.Delivery, error) {
-	var o details
-	if err := decoding.Unmarshal(r.details, &o); err != nil {
-		return nil, fmt.Errorf("%w: a delivery's details: %w", errDamaged, err)
+func (r *record) delivery(id uuid.UUID, keys *seal.Keys) (*delivery.Delivery, error) {
+	o, err := r.decodeDetails()
+	if err == nil {
+		err = o.reveal(id, keys)
+	}
+	if err != nil {
+		return nil, err
 	}
 	d := &delivery.Delivery{
 		ID: id, Lane: r.lane, KeyExpires: timeOf(r.keyExpires),

@@ -30,14 +30,14 @@ func TestRecord_older(t *testing.T) {
 		Ticket:     delivery.Ticket{ID: "4711"},
 		Answer:     []byte("{}"),
 	}
-	r, err := recordOf(d)
+	r, err := recordOf(d, nil)
 	require.NoError(t, err)
 	require.Equal(t, older, hex.EncodeToString(r.encode(d.ID)))
 	stored, err := hex.DecodeString(older)
 	require.NoError(t, err)
 	r, err = decode(d.ID[:], stored)
 	require.NoError(t, err)
-	read, err := r.delivery(d.ID)
+	read, err := r.delivery(d.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, d, read)
 }

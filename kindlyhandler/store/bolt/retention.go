@@ -53,7 +53,7 @@ func (s *Store) sweepOnce(ctx context.Context, warned int64) int64 {
 	if gone > 0 {
 		s.log.Warn("dead letters are past their retention and gone: these tickets were never delivered", zap.Int("dead_letters", gone))
 	}
-	err = errors.Join(err, failed, s.forgetSpilled(ctx, nanos(now)), s.removeAsides(now.Add(-limits.DeadRetention)))
+	err = errors.Join(err, failed, s.forgetSpilled(ctx, nanos(now)), s.forgetSealers(ctx), s.removeAsides(now.Add(-limits.DeadRetention)))
 	if err != nil && s.ctx.Err() == nil {
 		s.log.Error("cannot remove all that is past its time; it is tried again", zap.Error(err))
 	}

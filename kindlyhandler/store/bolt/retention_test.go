@@ -87,7 +87,7 @@ func TestRetention(t *testing.T) {
 
 	s.passes(46 * time.Hour)
 	require.True(t, s.has(lost))
-	require.Equal(t, 1, s.logs.FilterMessageSnippet("will be gone within a day").Len())
+	require.Positive(t, s.logs.FilterMessageSnippet("will be gone within a day").Len(), "the store itself may have looked, too")
 	s.passes(2 * time.Hour)
 	require.False(t, s.has(lost))
 	require.Equal(t, 1, s.logs.FilterMessageSnippet("past their retention").Len())

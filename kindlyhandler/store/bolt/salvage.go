@@ -159,7 +159,7 @@ func sift(key, value []byte, found func(piece) error, lost *int) error {
 		}
 		return found(piece{key: bytes.Clone(key), value: bytes.Clone(value)})
 	case len(key) == idSize+1 && (key[idSize] == kindBody || key[idSize] == kindTranscript):
-		if _, err := unseal(key, value); err != nil {
+		if _, err := checked(key, value); err != nil {
 			*lost++
 			return nil
 		}

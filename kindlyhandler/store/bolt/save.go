@@ -24,10 +24,11 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool,
 	}
 	saved := *d
 	saved.Memo, saved.Claimed = nil, false
-	e, err := newEntry(&saved)
+	e, err := newEntry(&saved, s.sealing.current())
 	if err != nil {
 		return false, err
 	}
+	e.saved = &saved
 	if d.State != delivery.Pending {
 		e.settled = nanos(s.now())
 	}
@@ -109,6 +110,7 @@ func (s *Store) save(w *writer, e *entry) (unblocked bool, err error) {
 // replace writes a delivery in place of the record in the file, which is
 // returned. If there is none, because damage took it, the entry is as good.
 func (s *Store) replace(w *writer, e *entry) (old *record) {
+	s.renew(w, e)
 	e.revived, e.first, e.siblings = false, false, nil
 	if r, ok := w.record(e.id); ok {
 		old = &r
@@ -127,6 +129,20 @@ func (s *Store) replace(w *writer, e *entry) (old *record) {
 	writeContent(w, e.id, kindBody, e.body)
 	writeContent(w, e.id, kindTranscript, e.transcript)
 	return old
+}
+
+// renew encodes an entry anew if the keys have changed since it was made.
+func (s *Store) renew(w *writer, e *entry) {
+	keys := s.keysFor(w)
+	if e.sealer == keys.Sealer() {
+		return
+	}
+	fresh, err := newEntry(e.saved, keys)
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	e.sealer, e.details, e.body, e.transcript = fresh.sealer, fresh.details, fresh.body, fresh.transcript
 }
 
 // indexed returns where the index on disk leads to a record; ok is false if it
@@ -240,16 +256,16 @@ func (s *Store) passOn(w *writer, r *record) {
 		if !ok {
 			continue
 		}
-		d, err := next.delivery(id)
+		key, err := next.key()
 		if err != nil {
 			w.fail(err)
 			return
 		}
 		next.first, next.siblings = true, r.siblings[(i+1)*idSize:]
 		w.write(id, &next)
-		if d.Key != (delivery.Key{}) {
+		if key != (delivery.Key{}) {
 			s.mu.Lock()
-			w.onFailure(s.index.keys.add(d.Key, head(id[:]), next.received, next.keyExpires))
+			w.onFailure(s.index.keys.add(key, head(id[:]), next.received, next.keyExpires))
 			s.mu.Unlock()
 		}
 		return

@@ -26,7 +26,11 @@ type Status struct {
 	// Unsaved counts completions that are not on disk yet.
 	Unsaved int `json:"unsaved"`
 	// Keys counts the webhooks that are recognised as duplicates by memory.
-	Keys int `json:"keys"`
+	Keys int `json:"duplicate_keys"`
+	// EncryptionKeys are those that the store knows, Unencrypted says that there
+	// may be deliveries that none of them has encrypted.
+	EncryptionKeys []Key `json:"encryption_keys,omitempty"`
+	Unencrypted    bool  `json:"unencrypted,omitempty"`
 	// SetAside lists damaged files: they are removed after the retention of
 	// dead letters.
 	SetAside []Aside `json:"set_aside,omitempty"`
@@ -35,6 +39,9 @@ type Status struct {
 // Status returns the store's status.
 func (s *Store) Status() any {
 	status := Status{Engine: "bolt", Path: s.path}
+	if keys, unencrypted := s.sealing.status(); len(keys) > 0 {
+		status.EncryptionKeys, status.Unencrypted = keys, unencrypted
+	}
 	status.SetAside, _ = s.listAsides() // not while the file is being replaced
 	if info, err := os.Stat(s.path); err == nil {
 		status.Bytes = info.Size()

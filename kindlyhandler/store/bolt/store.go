@@ -6,7 +6,8 @@
 // either in a table of its own (tables.go) or, if that would be random writes,
 // in memory (keys.go, index.go), made anew when the file is opened (load.go).
 // A damaged file is set aside and what can be read of it imported (damage.go,
-// salvage.go); one that is mostly empty is compacted (compact.go).
+// salvage.go); one that is mostly empty is compacted (compact.go). With a key,
+// what quotes people is encrypted (encryption.go).
 package bolt
 
 import (
@@ -26,6 +27,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // Options of a [Store]. Zero values mean the defaults.
@@ -42,6 +44,10 @@ type Options struct {
 	// Losses counts the dead letters whose retention is over, and what damage
 	// has made unreadable; default nothing.
 	Losses *delivery.Losses
+	// Keys encrypt what quotes people, see [Store.SetKeys]; nil has nothing
+	// encrypted. Open fails with a [*seal.UnknownKeyError] if they are too few
+	// for what is in the file, which is as it was then.
+	Keys *seal.Keys
 
 	Limits
 }
@@ -82,6 +88,8 @@ type Store struct {
 	losses *delivery.Losses
 	lock   *bbolt.DB
 	file   file
+	// sealing has the keys.
+	sealing sealing
 
 	queue queue
 
@@ -131,6 +139,7 @@ func Open(o Options) (*Store, error) {
 		room:    maxUnsaved,
 		crowded: make(chan struct{}, 1),
 		maxKeys: DefaultMaxKeys,
+		sealing: sealing{keys: o.Keys, used: make(map[seal.ID]int)},
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -175,10 +184,15 @@ func (s *Store) attach(timeout time.Duration) (err error) {
 	}
 	_ = os.Remove(freshPath(s.path)) // the damaged file is in its place still
 	db, err := open(s.path, timeout)
-	if err == nil {
-		s.file.replace(db)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := s.learnSealers(db); err != nil {
+		_ = closeDB(db)
+		return err
+	}
+	s.file.replace(db)
+	return nil
 }
 
 // SetLimits changes the limits from now on.
@@ -299,17 +313,18 @@ func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Del
 	}
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
 		all = nil
+		keys := s.sealing.current() // not older than what is read
 		first, err := s.findKey(tx, key)
 		if first == nil || err != nil {
 			return err
 		}
 		for _, id := range append([]uuid.UUID{first.id}, first.others()...) {
-			d, err := readRecord(tx, id)
+			d, err := readRecord(tx, id, keys)
 			if errors.Is(err, delivery.ErrNotFound) { // dropped
 				continue
 			}
 			if err == nil {
-				err = readContent(tx, d)
+				err = readContent(tx, d, keys)
 			}
 			if err != nil {
 				return err
@@ -351,11 +366,11 @@ func (s *Store) findKey(tx *bbolt.Tx, key delivery.Key) (*found, error) {
 				continue
 			}
 			f := &found{uuid.UUID(id), r}
-			d, err := f.delivery(f.id)
+			whole, err := f.key()
 			if err != nil {
 				return nil, err
 			}
-			if d.Key == key {
+			if whole == key {
 				return f, nil
 			}
 		}
@@ -372,7 +387,7 @@ func (r *record) others() (ids []uuid.UUID) {
 }
 
 // readRecord returns a delivery without its content.
-func readRecord(tx *bbolt.Tx, id uuid.UUID) (*delivery.Delivery, error) {
+func readRecord(tx *bbolt.Tx, id uuid.UUID, keys *seal.Keys) (*delivery.Delivery, error) {
 	b := deliveries.in(tx)
 	if b == nil {
 		return nil, delivery.ErrNotFound
@@ -385,11 +400,11 @@ func readRecord(tx *bbolt.Tx, id uuid.UUID) (*delivery.Delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.delivery(id)
+	return r.delivery(id, keys)
 }
 
 // readContent adds a delivery's content.
-func readContent(tx *bbolt.Tx, d *delivery.Delivery) (err error) {
+func readContent(tx *bbolt.Tx, d *delivery.Delivery, keys *seal.Keys) (err error) {
 	b := contents.in(tx)
 	if b == nil {
 		return nil
@@ -399,12 +414,12 @@ func readContent(tx *bbolt.Tx, d *delivery.Delivery) (err error) {
 		return fmt.Errorf("%w: a webhook is not there", errDamaged)
 	}
 	if value != nil {
-		if _, d.Customer, d.Body, err = decodeBody(d.ID, value); err != nil {
+		if _, d.Customer, d.Body, err = decodeBody(d.ID, value, keys); err != nil {
 			return err
 		}
 	}
 	if value := b.Get(contentKey(d.ID, kindTranscript)); value != nil {
-		if d.Transcript, err = decodeTranscript(d.ID, value); err != nil {
+		if d.Transcript, err = decodeTranscript(d.ID, value, keys); err != nil {
 			return err
 		}
 	}
@@ -422,10 +437,11 @@ func (s *Store) present(d *delivery.Delivery) *delivery.Delivery {
 // Get implements [delivery.Store].
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (d *delivery.Delivery, err error) {
 	err = s.read(ctx, func(tx *bbolt.Tx) error {
-		if d, err = readRecord(tx, id); err != nil {
+		keys := s.sealing.current()
+		if d, err = readRecord(tx, id, keys); err != nil {
 			return err
 		}
-		if err = readContent(tx, d); err != nil {
+		if err = readContent(tx, d, keys); err != nil {
 			return err
 		}
 		if d = s.present(d); d == nil {

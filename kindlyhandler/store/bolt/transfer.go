@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 var errWithdrawing = errors.New("a delivery is being removed at this moment, whose import was given up before: try again")
@@ -21,10 +22,24 @@ func (s *Store) Import(ctx context.Context, all []*delivery.Delivery) (imported 
 	if err := s.usable(ctx); err != nil {
 		return 0, err
 	}
+	if len(all) == 0 {
+		return 0, nil
+	}
+	for {
+		imported, err := s.importWith(ctx, s.sealing.current(), all)
+		if !errors.Is(err, errKeysChanged) {
+			return imported, err
+		}
+	}
+}
+
+// importWith is Import with keys, which may have changed when it comes to be
+// committed.
+func (s *Store) importWith(ctx context.Context, keys *seal.Keys, all []*delivery.Delivery) (imported int, err error) {
 	now := nanos(s.now())
 	entries := make([]*entry, len(all))
 	for i, d := range all {
-		e, err := newEntry(d)
+		e, err := newEntry(d, keys)
 		if err != nil {
 			return 0, err
 		}
@@ -73,9 +88,13 @@ func (s *Store) importNew(w *writer, entries []*entry) ([]*entry, error) {
 		return nil, errNoReserve
 	}
 	added, err := s.missing(w, entries)
-	if err != nil {
+	if err != nil || len(added) == 0 {
 		return nil, err
 	}
+	if s.sealing.use().Sealer() != added[0].sealer {
+		return nil, errKeysChanged
+	}
+	noteSealer(w, added[0].sealer)
 	if err := s.takeKeys(w, added); err != nil {
 		return nil, err
 	}

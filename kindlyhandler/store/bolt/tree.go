@@ -18,7 +18,11 @@ const (
 // sound: bbolt would walk in a circle for ever where a page leads back to one
 // above it. Of the leaves, which are a hundred times as many, it reads only the
 // few that have tables in them.
-func checkTree(path string) error {
+func checkTree(path string) error { return checkTable(path, "") }
+
+// checkTable is checkTree for what leads to one table, and for that: few pages,
+// however large the file is.
+func checkTable(path, only string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -28,7 +32,7 @@ func checkTree(path string) error {
 	if !ok {
 		return fmt.Errorf("%w: it has no sound meta page", errDamaged)
 	}
-	w := treeWalk{file: f, meta: m, inner: make(map[uint64]bool)}
+	w := treeWalk{file: f, meta: m, only: only, inner: make(map[uint64]bool)}
 	return w.page(m.root, 0, tablesOfTables)
 }
 
@@ -44,6 +48,8 @@ const (
 type treeWalk struct {
 	file io.ReaderAt
 	meta meta
+	// only is the name of the table that is checked, empty for all of them.
+	only string
 	// inner are the branch pages, each of which may be met once.
 	inner map[uint64]bool
 }
@@ -123,6 +129,9 @@ func (w *treeWalk) leaf(b []byte, of content) error {
 		end := start + uint64(native.Uint32(b[at+12:]))
 		if end > uint64(len(b)) || end-start < bucketHeaderSize {
 			return fmt.Errorf("%w: a table is cut off", errDamaged)
+		}
+		if w.only != "" && of == tablesOfTables && string(b[name:start]) != w.only {
+			continue
 		}
 		inside := records
 		if of == tablesOfTables && hasParts(string(b[name:start])) {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
@@ -41,7 +42,7 @@ func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, li
 		claimed, next = nil, time.Time{}
 		var b pgx.Batch
 		b.Queue(s.sql(claimSQL), lane.Webhook, lane.Upstream, stamp(now), limit, idOf(s.identity.id())).Query(func(rows pgx.Rows) (err error) {
-			claimed, err = collect(rows, true)
+			claimed, err = collect(rows, true, s.broken)
 			return err
 		})
 		b.Queue(s.sql(nextSQL), lane.Webhook, lane.Upstream).Query(func(rows pgx.Rows) error {
@@ -65,6 +66,13 @@ func (s *Store) Claim(ctx context.Context, lane delivery.Lane, now time.Time, li
 		next = now.Add(contended)
 	}
 	return claimed, next, nil
+}
+
+// broken tells of a delivery that cannot be understood. It stays claimed, so
+// that the others of its lane go on.
+func (s *Store) broken(d *delivery.Delivery, err error) (keep bool) {
+	s.log.Error("a delivery cannot be read, and waits", zap.Stringer("delivery", d.ID), zap.Error(err))
+	return false
 }
 
 // claimFailed has what the call may have claimed looked for.
@@ -138,7 +146,7 @@ func (s *Store) claimOne(ctx context.Context, id uuid.UUID, then func(*pgx.Batch
 	err = s.call(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		var b pgx.Batch
 		b.Queue(s.sql(sql), arguments...).Query(func(rows pgx.Rows) (err error) {
-			claimed, err = collect(rows, true)
+			claimed, err = collect(rows, true, nil)
 			return err
 		})
 		if then != nil {

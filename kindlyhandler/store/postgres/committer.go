@@ -96,6 +96,7 @@ func (s *Store) send(ctx context.Context, c *pgxpool.Conn, batch []*operation, i
 	}
 	var b pgx.Batch
 	b.Queue(s.sql(lockSQL), sorted(locks))
+	b.Queue(s.sql(fencedSQL), barrier)
 	if len(puts) > 0 {
 		s.queuePuts(&b, puts, instance)
 	}
@@ -108,20 +109,27 @@ func (s *Store) send(ctx context.Context, c *pgxpool.Conn, batch []*operation, i
 // finish tells the caller of an operation what has become of it, and whoever
 // else is concerned.
 func (s *Store) finish(o *operation, err error) {
-	switch {
-	case o.save != nil:
+	if o.save != nil {
 		s.saved(o, err)
 		s.queue.finish(o, err)
-	case s.queue.finish(o, err):
+		return
+	}
+	s.stored(o, err)
+	if s.queue.finish(o, err) {
 		s.workers.Go(func() { s.takeBack(o) })
-	default:
-		s.stored(o, err)
 	}
 }
 
-// barrierSQL waits until a transaction is over, whatever has become of its
-// connection: it holds the lock until then.
-const barrierSQL = `SELECT pg_advisory_xact_lock($1)`
+const (
+	// barrierSQL waits until a transaction is over, whatever has become of its
+	// connection: it holds the lock until then. fenceSQL keeps it from beginning,
+	// should it be on its way still, and fencedSQL, in it, fails then.
+	barrierSQL = `SELECT pg_advisory_xact_lock($1)`
+	fenceSQL   = `INSERT INTO @fences (id, made) VALUES ($1, clock_timestamp()) ON CONFLICT (id) DO NOTHING`
+	fencedSQL  = `SELECT 1 / (1 - count(*)) FROM @fences WHERE id = $1`
+	// unfenceSQL removes the fences of what no network delivers any more.
+	unfenceSQL = `DELETE FROM @fences WHERE made < clock_timestamp() - interval '1 day'`
+)
 
 const lookSQL = `SELECT id, state, claim, details FROM @deliveries WHERE id = ANY($1)`
 
@@ -136,7 +144,7 @@ type found struct {
 // while they were committed. Who waits for them waits until patience has run
 // out, or ctx has.
 func (s *Store) resolve(batch []*operation, instance uuid.UUID, barrier int64) {
-	impatient := time.AfterFunc(patience, func() {
+	impatient := time.AfterFunc(s.timing.patience, func() {
 		for _, o := range batch {
 			s.abandon(o)
 		}
@@ -188,6 +196,7 @@ func (s *Store) resolve(batch []*operation, instance uuid.UUID, barrier int64) {
 func (s *Store) lookUp(ctx context.Context, c *pgxpool.Conn, barrier int64, ids []pgtype.UUID, there map[uuid.UUID]found) error {
 	var b pgx.Batch
 	b.Queue(s.sql(barrierSQL), barrier)
+	b.Queue(s.sql(fenceSQL), barrier)
 	b.Queue(s.sql(lookSQL), ids).Query(func(rows pgx.Rows) error {
 		var id, claim pgtype.UUID
 		var state int16
@@ -229,34 +238,5 @@ func (o *operation) committed(there map[uuid.UUID]found, instance uuid.UUID) boo
 func (s *Store) abandon(o *operation) {
 	if _, ok := s.queue.giveUp(o); ok {
 		s.queue.finish(o, errOutcome)
-	}
-}
-
-// takeBack removes what was stored though its caller was told that it was not:
-// its time was over, or the connection lost. Another instance may have claimed
-// it, and keeps it then.
-func (s *Store) takeBack(o *operation) {
-	s.pending.add(len(o.put))
-	ids := make([]uuid.UUID, len(o.put))
-	for i, e := range o.put {
-		ids[i] = e.delivery.ID
-	}
-	for {
-		err := s.health.wait(s.ctx)
-		if err == nil || s.ctx.Err() != nil && s.health.err() == nil {
-			_, err = s.drop(s.working, ids, s.identity.id())
-		}
-		if err == nil || errors.Is(err, delivery.ErrNotFound) {
-			for _, id := range ids {
-				s.claims.remove(id)
-			}
-			return
-		}
-		if s.ctx.Err() != nil {
-			s.log.Warn("a webhook was refused, and could not be taken back: there may be a ticket all the same", zap.Stringer("delivery", ids[0]))
-			return
-		}
-		_ = s.blame(s.working, err)
-		sleep(s.ctx, jittered(minReconnect))
 	}
 }

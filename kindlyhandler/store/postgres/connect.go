@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 // target is where the database is, as far as that may be told.
@@ -36,8 +38,8 @@ func (s *Store) configure(dsn string, maxConns int) error {
 	c.MaxConnLifetime, c.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	c.PingTimeout = 2 * time.Second
 	conn := c.ConnConfig
-	conn.ConnectTimeout = min(max(conn.ConnectTimeout, time.Second), callTimeout/2)
-	conn.DialFunc = (&net.Dialer{Timeout: callTimeout / 2, KeepAlive: 10 * time.Second}).DialContext
+	conn.ConnectTimeout = min(max(conn.ConnectTimeout, time.Second), s.timing.call/2)
+	conn.DialFunc = s.sockets.dialing((&net.Dialer{Timeout: s.timing.call / 2, KeepAlive: 10 * time.Second}).DialContext)
 	if conn.RuntimeParams["application_name"] == "" {
 		conn.RuntimeParams["application_name"] = "caddy-kindly"
 	}
@@ -54,7 +56,7 @@ func (s *Store) configure(dsn string, maxConns int) error {
 // statistics, which know nothing of a queue that was empty a minute ago.
 var settings = fmt.Sprintf(`SET default_transaction_isolation = 'read committed';
 SET statement_timeout = %d; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = %[1]d;
-SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET client_min_messages = error`,
 	statementTimeout.Milliseconds())
 
@@ -161,7 +163,7 @@ func (s *Store) refusePooler(ctx context.Context, c *pgx.Conn) error {
 // call runs f on a connection, again if it fails in a way that may pass: the
 // server has undone it.
 func (s *Store) call(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.call)
 	defer cancel()
 	stop := context.AfterFunc(s.working, cancel)
 	defer stop()
@@ -185,7 +187,7 @@ func (s *Store) blame(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case s.working.Err() != nil:
-		return fmt.Errorf("%w while the database was asked", errClosing)
+		return delivery.ErrClosed
 	case errors.Is(err, context.DeadlineExceeded) && !isConnecting(err):
 		return s.failed(&problem{text: "the database did not answer in time, or all connections to it are busy"})
 	}

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"errors"
-
 	"github.com/klauspost/compress/s2"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
@@ -43,7 +41,7 @@ const (
 	worthPacking = 1024
 )
 
-var errPacking = errors.New("a delivery's content is packed in a way that this version does not know, or is damaged")
+var errPacking = &problem{text: "a delivery's content is packed in a way that this version does not know, or is damaged"}
 
 func pack(b []byte) []byte {
 	if len(b) == 0 {

@@ -12,11 +12,13 @@ import (
 )
 
 // dropSQL removes deliveries, whatever their state is; with an instance, only
-// those pending that no other one has claimed. The locks of their chats are
-// held.
+// those pending that no other one has claimed, and that Find has given to
+// nobody. The locks of their chats are held.
 const dropSQL = `
 WITH d AS (
-	DELETE FROM @deliveries WHERE id = ANY($1) AND ($2::uuid IS NULL OR state = 0 AND (claim IS NULL OR claim = $2)) RETURNING *
+	DELETE FROM @deliveries x WHERE x.id = ANY($1) AND ($2::uuid IS NULL OR x.state = 0 AND (x.claim IS NULL OR x.claim = $2)
+		AND (SELECT true FROM @keys k WHERE k.key = x.key AND k.asked AND k.ids && $1 LIMIT 1) IS NULL)
+	RETURNING x.*
 ), next AS (
 	SELECT n.id FROM (SELECT DISTINCT webhook, upstream, chat FROM d WHERE state = 0 AND NOT revived AND chat IS NOT NULL) g CROSS JOIN LATERAL (
 		SELECT x.id, x.held FROM @deliveries x
@@ -47,7 +49,7 @@ func (s *Store) Drop(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 		return nil, err
 	}
 	defer end()
-	dropped, err := s.drop(ctx, []uuid.UUID{id}, uuid.Nil)
+	dropped, err := s.dropWhere(ctx, placeSQL, idsOf([]uuid.UUID{id}))
 	if err != nil {
 		return nil, s.blame(ctx, err)
 	}
@@ -55,12 +57,6 @@ func (s *Store) Drop(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 		return nil, delivery.ErrNotFound
 	}
 	return dropped[0], nil
-}
-
-// drop removes deliveries; those that are in no other's hands, if the own
-// instance is given.
-func (s *Store) drop(ctx context.Context, ids []uuid.UUID, instance uuid.UUID) ([]*delivery.Delivery, error) {
-	return s.dropWhere(ctx, instance, placeSQL, idsOf(ids))
 }
 
 // Erase implements [delivery.Store].
@@ -73,12 +69,12 @@ func (s *Store) Erase(ctx context.Context, chatID string) (int, error) {
 	if chatID == "" {
 		return 0, nil
 	}
-	dropped, err := s.dropWhere(ctx, uuid.Nil, placesSQL, idOf(chatOf(chatID)))
+	dropped, err := s.dropWhere(ctx, placesSQL, idOf(chatOf(chatID)))
 	return len(dropped), s.blame(ctx, err)
 }
 
 // dropWhere removes what a query finds.
-func (s *Store) dropWhere(ctx context.Context, instance uuid.UUID, sql string, argument any) (dropped []*delivery.Delivery, err error) {
+func (s *Store) dropWhere(ctx context.Context, sql string, argument any) (dropped []*delivery.Delivery, err error) {
 	err = s.call(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		dropped = nil
 		ids, locks, err := s.places(ctx, c, sql, argument)
@@ -87,8 +83,8 @@ func (s *Store) dropWhere(ctx context.Context, instance uuid.UUID, sql string, a
 		}
 		var b pgx.Batch
 		b.Queue(s.sql(lockSQL), sorted(locks))
-		b.Queue(s.sql(dropSQL), ids, idOf(instance)).Query(func(rows pgx.Rows) (err error) {
-			dropped, err = collect(rows, false)
+		b.Queue(s.sql(dropSQL), ids, idOf(uuid.Nil)).Query(func(rows pgx.Rows) (err error) {
+			dropped, err = collect(rows, false, func(*delivery.Delivery, error) bool { return true })
 			return err
 		})
 		return c.SendBatch(ctx, &b).Close()

@@ -5,9 +5,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -68,7 +70,21 @@ func explain(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !isConnecting(err):
 		return err
 	}
+	if !isNetwork(err) { // its text may quote what could not be encoded
+		return &problem{text: fmt.Sprintf("an error of the store itself (%T)", err), cause: quiet{err}}
+	}
 	return &problem{text: "the database cannot be reached: " + reason(err), down: true, cause: quiet{err}}
+}
+
+// isNetwork tells whether an error is one of the connection.
+func isNetwork(err error) bool {
+	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.EPIPE, syscall.ECONNRESET, os.ErrDeadlineExceeded} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || isConnecting(err) || pgconn.SafeToRetry(err) || pgconn.Timeout(err)
 }
 
 // quiet keeps what an error is, not what it says.

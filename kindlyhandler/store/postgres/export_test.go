@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // Hurried makes what takes its time happen soon.
@@ -19,17 +22,17 @@ func WithPoll(o Options, poll time.Duration) Options {
 	return o
 }
 
+// WithCall sets how long calls may take, and how long they wait for an outcome.
+func WithCall(o Options, call, patience time.Duration) Options {
+	o.timing.call, o.timing.patience = call, patience
+	return o
+}
+
 // Instance is who the store is in the fleet.
 func (s *Store) Instance() uuid.UUID { return s.identity.id() }
 
 // Sweep removes what is past its time, and warns of the dead letters.
 func (s *Store) Sweep(ctx context.Context) { s.sweepOnce(ctx, time.Time{}) }
-
-// ClaimQuery is the statement of Claim.
-func (s *Store) ClaimQuery() string { return s.sql(claimSQL) }
-
-// NextQuery is the one that follows it.
-func (s *Store) NextQuery() string { return s.sql(nextSQL) }
 
 // Suspect has claims looked for that no caller knows of.
 func (s *Store) Suspect() { s.claims.suspect() }
@@ -48,4 +51,40 @@ func (s *Store) Mine() int {
 func (s *Store) Setting(ctx context.Context, name string) (value string) {
 	_ = s.pool.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
 	return value
+}
+
+// Plan returns how the database does a statement in a session of the store.
+func (s *Store) Plan(ctx context.Context, name string) (string, error) {
+	text := s.sql(Statements[name])
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer c.Release()
+	parameters := 0
+	for parameters < 30 && strings.Contains(text, fmt.Sprintf("$%d", parameters+1)) {
+		parameters++
+	}
+	execute := "EXECUTE planned"
+	if parameters > 0 {
+		execute += "(NULL" + strings.Repeat(", NULL", parameters-1) + ")"
+	}
+	if _, err := c.Exec(ctx, "PREPARE planned AS "+text, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return "", err
+	}
+	defer c.Exec(ctx, "DEALLOCATE planned", pgx.QueryExecModeSimpleProtocol)
+	rows, err := c.Query(ctx, "EXPLAIN "+execute, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return "", err
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return strings.Join(lines, "\n"), err
+}
+
+// Statements are those that must not read a whole table.
+var Statements = map[string]string{
+	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
+	"find": findSQL, "get": getSQL, "list": listSQL, "list of a chat": listChatSQL, "count": countSQL, "drop": dropSQL, "place": placeSQL, "places": placesSQL,
+	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
+	"known": knownSQL, "queued": queuedSQL,
 }

@@ -157,8 +157,8 @@ func (s *Store) attend() {
 		if !sleep(s.ctx, jittered(wait)) {
 			return
 		}
-		wait = min(2*wait, maxReconnect)
-		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+		wait = min(2*wait, maxReconnect, s.timing.lease/5) // nobody is to be taken for dead for it
+		ctx, cancel := context.WithTimeout(s.ctx, s.timing.call)
 		err := s.attach(ctx)
 		cancel()
 		if err == nil || s.ctx.Err() != nil {

@@ -23,7 +23,7 @@ SELECT DISTINCT x.webhook, x.upstream, x.chat FROM (SELECT DISTINCT * FROM unnes
 JOIN @deliveries x ON x.webhook = c.webhook AND x.upstream = c.upstream AND x.chat = c.chat AND x.state = 0 AND NOT x.revived`
 	claimKeySQL = `
 INSERT INTO @keys AS k (key, expires, ids) VALUES ($1, $2, $3)
-ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids WHERE k.expires <= $4 OR k.ids = '{}'`
+ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids, asked = false WHERE k.expires <= $4 OR k.ids = '{}'`
 	adoptSQL = `
 INSERT INTO @deliveries (id, webhook, upstream, state, held, due, received, settled, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`

@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -18,18 +17,22 @@ import (
 )
 
 // timing says how often an instance tells that it is alive, after what silence
-// it is taken for dead, how often it looks for what nobody has told it, and how
-// often what is past its time is looked for.
-type timing struct{ beat, lease, poll, sweep time.Duration }
+// it is taken for dead, how often it looks for what nobody has told it, how
+// often what is past its time is looked for, how long a call of the database may
+// take, connecting included, for a dead peer answers nothing, and how long a
+// caller waits for a call whose outcome is not known.
+type timing struct{ beat, lease, poll, sweep, call, patience time.Duration }
 
 const beatInterval = 2 * time.Second
 
 func (t timing) orDefaults() timing {
 	return timing{
-		beat:  cmp.Or(t.beat, beatInterval),
-		lease: cmp.Or(t.lease, 15*time.Second),
-		poll:  cmp.Or(t.poll, 5*time.Second),
-		sweep: cmp.Or(t.sweep, 10*time.Second),
+		beat:     cmp.Or(t.beat, beatInterval),
+		lease:    cmp.Or(t.lease, 15*time.Second),
+		poll:     cmp.Or(t.poll, 5*time.Second),
+		sweep:    cmp.Or(t.sweep, 10*time.Second),
+		call:     cmp.Or(t.call, 10*time.Second),
+		patience: cmp.Or(t.patience, 5*time.Second),
 	}
 }
 
@@ -107,9 +110,10 @@ func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 
 func (s *Store) total(ctx context.Context, c *pgx.Conn) error {
 	var n int
+	asked := s.pending.changed()
 	err := c.QueryRow(ctx, s.sql(totalSQL)).Scan(&n)
 	if err == nil {
-		s.pending.set(n)
+		s.pending.set(n, asked)
 	}
 	return err
 }
@@ -148,6 +152,7 @@ func (s *Store) beat() {
 	var members []uuid.UUID
 	var total int
 	var dead int64
+	asked := s.pending.changed()
 	reap := s.identity.mayReap(s.timing.lease)
 	lease := s.timing.lease.Seconds()
 	ctx, cancel := context.WithTimeout(s.ctx, max(s.timing.lease/3, time.Second))
@@ -175,7 +180,7 @@ func (s *Store) beat() {
 		return
 	}
 	s.identity.beaten(s.timing.lease)
-	s.pending.set(total)
+	s.pending.set(total, asked)
 	if alive == 0 {
 		s.reenter()
 		return
@@ -185,9 +190,6 @@ func (s *Store) beat() {
 		s.freeOrphans()
 	}
 	s.meet(members)
-	if s.claims.suspected() {
-		s.releaseStrays()
-	}
 }
 
 func counter(n *int64) func(commandTag) error {
@@ -229,9 +231,15 @@ func (s *Store) freeOrphans() {
 }
 
 // releaseStrays frees what this instance has claimed without any caller that
-// knows of it: the connection was lost when it was to be told.
-func (s *Store) releaseStrays() {
-	s.claims.granting.Lock()
+// knows of it: the connection was lost when it was to be told. What is late may
+// still be on its way, so that it is looked for again and again; only if there
+// is a suspicion, calls that claim have to wait for it.
+func (s *Store) releaseStrays(suspected bool) {
+	if suspected {
+		s.claims.granting.Lock()
+	} else if !s.claims.granting.TryLock() {
+		return
+	}
 	defer s.claims.granting.Unlock()
 	id := s.identity.id()
 	var stray []pgtype.UUID
@@ -287,13 +295,11 @@ func (s *Store) free(sql string, arguments ...any) (ok bool) {
 	return true
 }
 
-var errClosing = errors.New("the store was closed")
-
 // leave ends all claims and the instance's part in the fleet.
-func (s *Store) leave() error {
+func (s *Store) leave() {
 	id := s.identity.id()
 	if id == uuid.Nil || s.health.err() != nil || s.working.Err() != nil {
-		return nil // the others find out
+		return // the others find out
 	}
 	err := s.call(s.working, func(ctx context.Context, c *pgxpool.Conn) error {
 		var b pgx.Batch
@@ -305,7 +311,6 @@ func (s *Store) leave() error {
 		return c.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {
-		return explain(err)
+		s.log.Warn("the database was not told that this instance ends: the others find out, and deliver what it had, when its lease is over", zap.Error(explain(err)))
 	}
-	return nil
 }

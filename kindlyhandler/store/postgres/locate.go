@@ -31,7 +31,7 @@ func targetOf(c *pgxpool.Config) target {
 // parse reads a DSN. Errors of parsing are not told: they may quote the password.
 func parse(dsn string) (*pgxpool.Config, error) {
 	if dsn == "" {
-		return nil, &problem{text: "no DSN: write postgres://user:password@host:5432/database", final: true}
+		return nil, &problem{text: "no DSN: write postgres://user:password@host:5432/database", final: true} //nolint:gosec // no password
 	}
 	c, err := pgxpool.ParseConfig(dsn)
 	if err != nil {

@@ -170,7 +170,7 @@ func (s *Store) listen() {
 }
 
 func (s *Store) hear() error {
-	ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.timing.call)
 	defer cancel()
 	c, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *Store) hear() error {
 		case s.ctx.Err() != nil:
 			return err
 		case errors.Is(err, context.DeadlineExceeded):
-			ctx, cancel := context.WithTimeout(s.ctx, callTimeout/2)
+			ctx, cancel := context.WithTimeout(s.ctx, s.timing.call/2)
 			err := c.Ping(ctx)
 			cancel()
 			if err != nil {
@@ -214,6 +214,7 @@ func (s *Store) poll() {
 			continue
 		}
 		s.freeOrphans()
+		s.releaseStrays(s.claims.suspected())
 		s.changedAll()
 	}
 }

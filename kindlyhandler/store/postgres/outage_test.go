@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -166,6 +167,7 @@ func TestAnOutageReapsNobody(t *testing.T) {
 // dead peer does.
 type deafProxy struct {
 	net.Listener
+	to   string
 	mu   sync.Mutex
 	deaf chan struct{} // closed while it carries
 }
@@ -173,7 +175,7 @@ type deafProxy struct {
 func newDeafProxy(t *testing.T, to string) *deafProxy {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := &deafProxy{Listener: l, deaf: make(chan struct{})}
+	p := &deafProxy{Listener: l, to: to, deaf: make(chan struct{})}
 	close(p.deaf)
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -244,12 +246,98 @@ func (p *deafProxy) hear(hears bool) {
 	}
 }
 
-func TestADeadPeerHangsNobody(t *testing.T) {
+// farAway starts a server with a proxy in the way.
+func farAway(t *testing.T) (dsn string, proxy *deafProxy) {
 	server := pgtest.Start(t, pgtest.Options{Fast: true})
-	direct := server.LoopbackDSN(pgtest.Superuser, pgtest.Password)
-	port := strings.TrimPrefix(strings.SplitN(strings.SplitN(direct, "@127.0.0.1", 2)[1], "/", 2)[0], ":")
-	proxy := newDeafProxy(t, "127.0.0.1:"+port)
-	dsn := strings.Replace(direct, "@127.0.0.1:"+port, "@"+proxy.Addr().String(), 1)
+	address := fmt.Sprintf("127.0.0.1:%d", server.Port)
+	proxy = newDeafProxy(t, address)
+	return strings.Replace(server.LoopbackDSN(pgtest.Superuser, pgtest.Password), "@"+address, "@"+proxy.Addr().String(), 1), proxy
+}
+
+// What was sent, and answered to nobody in time, arrives late: it must not have
+// an effect when its caller was told that it has none.
+func TestWhatArrivesLate(t *testing.T) {
+	dsn, proxy := farAway(t)
+	s := open(t, postgres.WithCall(postgres.WithPoll(postgres.Options{DSN: dsn}, 300*time.Millisecond), 500*time.Millisecond, 300*time.Millisecond))
+	there, known := newDelivery(zendesk, ""), claimed(newDelivery(slack, ""))
+	put(t, s, there)
+	put(t, s, known)
+	proxy.hear(false)
+
+	var all sync.WaitGroup
+	refused := claimed(newDelivery(slack, ""))
+	all.Go(func() {
+		began := time.Now()
+		if err := s.Put(t.Context(), []*delivery.Delivery{refused}); err == nil {
+			t.Error("nothing can be stored")
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+	all.Go(func() {
+		if _, _, err := s.Claim(t.Context(), zendesk, time.Now(), 1); err == nil {
+			t.Error("nothing can be claimed")
+		}
+	})
+	all.Go(func() {
+		dead := *known
+		dead.State = delivery.Dead
+		if _, err := s.Save(t.Context(), &dead); err == nil {
+			t.Error("nothing can be saved")
+		}
+	})
+	all.Wait()
+	proxy.hear(true)
+	soon(t, func() bool { _, err := s.Count(t.Context()); return err == nil }, "it recovers")
+	time.Sleep(300 * time.Millisecond) // for what is late
+	_, err := s.Get(t.Context(), refused.ID)
+	require.ErrorIs(t, err, delivery.ErrNotFound)
+	d := *refused
+	put(t, s, &d)
+	require.True(t, d.Claimed)
+	soon(t, func() bool { return len(claim(t, s, zendesk)) == 1 }, "nobody has it")
+	if _, err := s.Save(t.Context(), known); err != nil { // or the first one was
+		require.ErrorIs(t, err, delivery.ErrNotFound)
+	}
+	require.Equal(t, 2, s.Mine())
+}
+
+// A webhook that was stored too late for its caller may have been found by
+// another one, who was told that it is stored: then it stays.
+func TestWhatOthersWereToldOfIsNotTakenBack(t *testing.T) {
+	dsn, proxy := farAway(t)
+	s, other := open(t, postgres.Options{DSN: dsn}), open(t, postgres.Options{DSN: strings.Replace(dsn, proxy.Addr().String(), proxy.to, 1)})
+	told := 0
+	for range 30 {
+		d := claimed(newDelivery(zendesk, "chat"))
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		proxy.hear(false)
+		err := s.Put(ctx, []*delivery.Delivery{d})
+		cancel()
+		require.Error(t, err)
+		proxy.hear(true)
+		found := false
+		for until := time.Now().Add(60 * time.Millisecond); !found && time.Now().Before(until); {
+			got, err := other.Find(t.Context(), d.Key)
+			require.NoError(t, err)
+			found = len(got) > 0
+		}
+		time.Sleep(20 * time.Millisecond)
+		if !found {
+			_, err := other.Get(t.Context(), d.ID)
+			require.ErrorIs(t, err, delivery.ErrNotFound)
+			continue
+		}
+		told++
+		soon(t, func() bool { return len(claim(t, other, zendesk)) == 1 }, "it can be claimed")
+		settle(t, other, d, delivery.Delivered)
+	}
+	t.Logf("%d of 30 were found by others", told)
+}
+
+func TestADeadPeerHangsNobody(t *testing.T) {
+	dsn, proxy := farAway(t)
 	s := open(t, postgres.Options{DSN: dsn})
 	put(t, s, newDelivery(zendesk, ""))
 	proxy.hear(false)
@@ -258,6 +346,7 @@ func TestADeadPeerHangsNobody(t *testing.T) {
 	refused := make([]*delivery.Delivery, 12)
 	for i := range refused {
 		refused[i] = newDelivery(slack, "")
+		refused[i].Claimed = i%2 == 0
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
@@ -284,6 +373,13 @@ func TestADeadPeerHangsNobody(t *testing.T) {
 		soon(t, func() bool { _, err := s.Get(t.Context(), d.ID); return errors.Is(err, delivery.ErrNotFound) }, "it is not there")
 	}
 	for _, d := range refused {
-		put(t, s, d) // its key is free
+		d.Claimed = false
+		soon(t, func() bool { return s.Put(t.Context(), []*delivery.Delivery{d}) == nil }, "its key is free")
 	}
+	require.Zero(t, s.Mine())
+
+	proxy.hear(false)
+	began := time.Now()
+	require.NoError(t, s.Close())
+	require.Less(t, time.Since(began), 9*time.Second)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
@@ -15,7 +14,8 @@ import (
 // gives the key to one webhook alone, also if two instances put it at the same
 // moment: the row of a key can be inserted once, and taken over when it has
 // expired or leads to nothing any more. No two of the webhooks have a key or a
-// chat in common.
+// chat in common. Who is ahead is asked for in order only so that the index of
+// that order is used, also while the table is empty and all indexes seem alike.
 const putSQL = `
 WITH d AS (
 	SELECT * FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::int[],
@@ -23,7 +23,7 @@ WITH d AS (
 	WITH ORDINALITY AS t(put, id, webhook, upstream, wanted, due, received, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript, n)
 ), ahead AS MATERIALIZED (
 	SELECT d.n, d.put, (SELECT count(*) FROM (
-		SELECT FROM @deliveries x WHERE x.webhook = d.webhook AND x.upstream = d.upstream AND x.chat = d.chat AND x.state = 0 AND NOT x.revived LIMIT $18
+		SELECT FROM @deliveries x WHERE x.webhook = d.webhook AND x.upstream = d.upstream AND x.chat = d.chat AND x.state = 0 AND NOT x.revived ORDER BY x.seq LIMIT $18
 	) q) AS pending FROM d WHERE d.chat IS NOT NULL
 ), crowded AS MATERIALIZED (
 	SELECT DISTINCT put FROM ahead WHERE pending >= $18
@@ -31,7 +31,7 @@ WITH d AS (
 	INSERT INTO @keys AS k (key, expires, ids)
 	SELECT d.key, max(d.key_expires), array_agg(d.id ORDER BY d.n) FROM d
 	WHERE d.key IS NOT NULL AND d.put NOT IN (SELECT put FROM crowded) GROUP BY d.key ORDER BY d.key
-	ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids WHERE k.expires <= $19 OR k.ids = '{}'
+	ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids, asked = false WHERE k.expires <= $19 OR k.ids = '{}'
 	RETURNING k.key
 ), stored AS (
 	INSERT INTO @deliveries (id, webhook, upstream, state, held, claim, due, received, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript)
@@ -45,7 +45,7 @@ WITH d AS (
 	INSERT INTO @counts (webhook, upstream, pending) SELECT webhook, upstream, count(*) FROM stored GROUP BY webhook, upstream
 )
 SELECT d.n, s.id IS NOT NULL, s.claim IS NOT NULL, coalesce(s.held, false),
-	c.put IS NOT NULL AND NOT EXISTS (SELECT FROM @keys k WHERE k.key = d.key AND k.expires > $19 AND k.ids <> '{}')
+	CASE WHEN c.put IS NULL THEN false ELSE (SELECT true FROM @keys k WHERE k.key = d.key AND k.expires > $19 AND k.ids <> '{}' LIMIT 1) IS NULL END
 FROM d LEFT JOIN stored s ON s.id = d.id LEFT JOIN crowded c ON c.put = d.put`
 
 // Put implements [delivery.Store].
@@ -89,40 +89,22 @@ func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error 
 
 // queuePuts adds the statement that stores the deliveries of many webhooks.
 func (s *Store) queuePuts(b *pgx.Batch, puts []*operation, instance uuid.UUID) {
-	var (
-		numbers, tries                            []int32
-		ids, chats                                []pgtype.UUID
-		webhooks, upstreams                       []string
-		wanted                                    []bool
-		due, received, expires                    []pgtype.Timestamptz
-		elapsed                                   []int64
-		keys, details, answers, bodies, customers [][]byte
-		transcripts                               [][]byte
-		operations                                []*operation
-		entries                                   []*entry
-	)
+	var c columns
+	var operations []*operation // of each row
 	for i, o := range puts {
 		for _, e := range o.put {
-			d := e.delivery
-			numbers, tries = append(numbers, int32(i)), append(tries, int32(d.Tries))
-			ids, chats = append(ids, idOf(d.ID)), append(chats, idOf(e.chat))
-			webhooks, upstreams = append(webhooks, d.Lane.Webhook), append(upstreams, d.Lane.Upstream)
-			wanted = append(wanted, e.wanted)
-			due, received, expires = append(due, stamp(d.DueAt)), append(received, stamp(d.ReceivedAt)), append(expires, stamp(d.KeyExpires))
-			elapsed = append(elapsed, int64(d.Elapsed))
-			keys, details, answers = append(keys, keyOf(d.Key)), append(details, e.details), append(answers, e.content.answer)
-			bodies, customers, transcripts = append(bodies, e.content.body), append(customers, e.content.customer), append(transcripts, e.content.transcript)
-			operations, entries = append(operations, o), append(entries, e)
+			c.add(i, e)
+			operations = append(operations, o)
 		}
 	}
-	b.Queue(s.sql(putSQL), numbers, ids, webhooks, upstreams, wanted, due, received, elapsed, tries,
-		chats, keys, expires, details, answers, bodies, customers, transcripts,
+	b.Queue(s.sql(putSQL), c.numbers, c.ids, c.webhooks, c.upstreams, c.wanted, c.due, c.received, c.elapsed, c.tries,
+		c.chats, c.keys, c.expires, c.details, c.answers, c.bodies, c.customers, c.transcripts,
 		delivery.MaxPendingPerChat, stamp(s.now()), idOf(instance),
 	).Query(func(rows pgx.Rows) error {
 		var n int64
 		var stored, claimed, held, crowded bool
 		_, err := pgx.ForEachRow(rows, []any{&n, &stored, &claimed, &held, &crowded}, func() error {
-			entries[n-1].claimed, entries[n-1].held = claimed, held
+			c.entries[n-1].claimed, c.entries[n-1].held = claimed, held
 			switch {
 			case stored:
 			case crowded:
@@ -136,7 +118,7 @@ func (s *Store) queuePuts(b *pgx.Batch, puts []*operation, instance uuid.UUID) {
 	})
 }
 
-// stored sees to what follows from a Put that its caller knows of.
+// stored sees to what follows from a Put.
 func (s *Store) stored(o *operation, err error) {
 	for _, e := range o.put {
 		if err != nil || !e.claimed {
@@ -154,8 +136,9 @@ func (s *Store) stored(o *operation, err error) {
 // pending is how many deliveries are, as far as this instance knows: what the
 // whole fleet had at the latest beat, and what has become of that here since.
 type pending struct {
-	mu    sync.Mutex
-	known int
+	mu      sync.Mutex
+	known   int
+	changes int // here, since the start
 }
 
 func (p *pending) fits(n, most int) bool {
@@ -168,12 +151,21 @@ func (p *pending) add(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known += n
+	p.changes += n
 }
 
-func (p *pending) set(n int) {
+func (p *pending) changed() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.known = n
+	return p.changes
+}
+
+// set takes over what the database counts, and adds what has changed here since
+// it was asked: it may not have counted that.
+func (p *pending) set(n, asked int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = n + p.changes - asked
 }
 
 // claims are the deliveries that the callers have, or are about to have.

@@ -20,8 +20,6 @@ const (
 	// in a table of the server, that has room for 64 for each connection.
 	maxBatch      = 60
 	maxBatchBytes = 8 << 20
-	// patience is how long a caller waits for a call whose outcome is not known.
-	patience = 5 * time.Second
 )
 
 // operation is a Put or a Save that waits for its transaction.

@@ -32,7 +32,7 @@ func (s *Store) query(ctx context.Context, all bool, sql string, arguments ...an
 		if err != nil {
 			return err
 		}
-		found, err = collect(rows, all)
+		found, err = collect(rows, all, nil)
 		return err
 	})
 	if err != nil {
@@ -42,12 +42,53 @@ func (s *Store) query(ctx context.Context, all bool, sql string, arguments ...an
 }
 
 const findSQL = `
-SELECT ` + allColumns + ` FROM @keys k CROSS JOIN LATERAL unnest(k.ids) WITH ORDINALITY u(id, n) JOIN @deliveries d ON d.id = u.id
-WHERE k.key = $1 AND k.expires > $2 ORDER BY u.n`
+WITH live AS MATERIALIZED (
+	SELECT ids, asked FROM @keys WHERE key = $1 AND expires > $2
+), marked AS (
+	UPDATE @keys SET asked = true WHERE key = $1 AND expires > $2 AND NOT asked RETURNING key
+)
+SELECT (SELECT count(*) FROM live WHERE NOT asked) > (SELECT count(*) FROM marked), ` + allColumns + `
+FROM (VALUES (1)) one LEFT JOIN (live CROSS JOIN LATERAL unnest(live.ids) WITH ORDINALITY u(id, n) JOIN @deliveries d ON d.id = u.id) ON true ORDER BY u.n`
 
-// Find implements [delivery.Store].
-func (s *Store) Find(ctx context.Context, key delivery.Key) ([]*delivery.Delivery, error) {
-	return s.query(ctx, true, findSQL, key[:], stamp(s.now()))
+// Find implements [delivery.Store]. It notes that somebody knows of the webhook
+// now: it is not taken back any more.
+func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Delivery, err error) {
+	for again := true; again && err == nil; {
+		again = false
+		err = s.ask(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+			all, again, err = s.find(ctx, c, key)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// find asks for a webhook. It must be asked again if the webhook was there, but
+// was noted, or taken back, by somebody else at this moment.
+func (s *Store) find(ctx context.Context, c *pgxpool.Conn, key delivery.Key) (all []*delivery.Delivery, again bool, err error) {
+	rows, err := c.Query(ctx, s.sql(findSQL), key[:], stamp(s.now()))
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r row
+		if err := rows.Scan(append([]any{&again}, r.fields(true)...)...); err != nil {
+			return nil, false, err
+		}
+		if !r.id.Valid {
+			continue
+		}
+		d, err := r.delivery()
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, d)
+	}
+	return all, again, rows.Err()
 }
 
 const getSQL = `SELECT ` + allColumns + ` FROM @deliveries d WHERE d.id = $1`
@@ -130,7 +171,8 @@ func (s *Store) List(ctx context.Context, q delivery.Query) (page delivery.Page,
 			}
 			d, err := r.delivery()
 			if err != nil {
-				return err
+				s.broken(d, err)
+				continue
 			}
 			page.Deliveries = append(page.Deliveries, d)
 		}

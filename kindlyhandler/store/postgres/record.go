@@ -82,10 +82,12 @@ func encodeDetails(d *delivery.Delivery) ([]byte, error) {
 	return b, nil
 }
 
+var errDetails = &problem{text: "a delivery's details are stored in a way that this version does not know, or are damaged"}
+
 func decodeDetails(b []byte, d *delivery.Delivery) error {
 	var o details
 	if err := decoding.Unmarshal(b, &o); err != nil {
-		return fmt.Errorf("decoding a delivery: %w", err)
+		return errDetails
 	}
 	d.Event, d.ChatID, d.TranscriptError = o.Event, o.ChatID, o.TranscriptError
 	d.Ticket, d.Trace = delivery.Ticket{ID: o.TicketID, URL: o.TicketURL}, o.Trace
@@ -179,8 +181,10 @@ func (r *row) delivery() (*delivery.Delivery, error) {
 	return d, errors.Join(decodeDetails(r.details, d), r.content.decode(d))
 }
 
-// collect reads the deliveries that a query returns.
-func collect(rows pgx.Rows, all bool) (found []*delivery.Delivery, err error) {
+// collect reads the deliveries that a query returns. One that cannot be
+// understood fails it, unless there is a function that is told of it, and says
+// whether what could be read is kept.
+func collect(rows pgx.Rows, all bool, broken func(d *delivery.Delivery, err error) (keep bool)) (found []*delivery.Delivery, err error) {
 	defer rows.Close()
 	for rows.Next() {
 		var r row
@@ -188,8 +192,11 @@ func collect(rows pgx.Rows, all bool) (found []*delivery.Delivery, err error) {
 			return nil, err
 		}
 		d, err := r.delivery()
-		if err != nil {
+		if err != nil && broken == nil {
 			return nil, err
+		}
+		if err != nil && !broken(d, err) {
+			continue
 		}
 		found = append(found, d)
 	}

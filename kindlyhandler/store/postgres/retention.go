@@ -79,6 +79,9 @@ func (s *Store) sweepOnce(ctx context.Context, warned time.Time) time.Time {
 	if err == nil {
 		err = s.sweeping(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
 			_, err := tx.Exec(ctx, s.sql(compactSQL))
+			if err == nil {
+				_, err = tx.Exec(ctx, s.sql(unfenceSQL))
+			}
 			return false, err
 		})
 	}
@@ -121,29 +124,45 @@ func (s *Store) sweeping(ctx context.Context, f func(ctx context.Context, tx pgx
 // expire removes what was settled before a time. What still makes duplicates
 // stays until it does not.
 func (s *Store) expire(ctx context.Context, state delivery.State, before, now time.Time) error {
-	return s.sweeping(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		rows, err := tx.Query(ctx, s.sql(expireSQL), int16(state), stamp(before), stamp(now), sweepChunk)
-		if err != nil {
-			return false, err
-		}
+	for more := true; more; {
 		removed := make(map[delivery.Lane]int)
-		var lane delivery.Lane
-		var n, total int
-		if _, err = pgx.ForEachRow(rows, []any{&lane.Webhook, &lane.Upstream, &n}, func() error {
-			removed[lane] = n
-			total += n
-			return nil
-		}); err != nil {
-			return false, err
-		}
-		if state == delivery.Dead && total > 0 {
-			s.log.Warn("dead letters are past their retention and gone: these tickets were never delivered", zap.Int("dead_letters", total))
-			for lane, n := range removed {
-				s.losses.Add(lane, delivery.LossExpired, n)
+		more = false
+		if err := s.sweeping(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
+			clear(removed)
+			total := 0
+			rows, err := tx.Query(ctx, s.sql(expireSQL), int16(state), stamp(before), stamp(now), sweepChunk)
+			if err != nil {
+				return false, err
 			}
+			var lane delivery.Lane
+			var n int
+			_, err = pgx.ForEachRow(rows, []any{&lane.Webhook, &lane.Upstream, &n}, func() error {
+				removed[lane] = n
+				total += n
+				return nil
+			})
+			more = total == sweepChunk
+			return false, err
+		}); err != nil {
+			return err
 		}
-		return total == sweepChunk, nil
-	})
+		if state == delivery.Dead {
+			s.lost(removed)
+		}
+	}
+	return nil
+}
+
+// lost counts dead letters that are gone.
+func (s *Store) lost(removed map[delivery.Lane]int) {
+	total := 0
+	for lane, n := range removed {
+		total += n
+		s.losses.Add(lane, delivery.LossExpired, n)
+	}
+	if total > 0 {
+		s.log.Warn("dead letters are past their retention and gone: these tickets were never delivered", zap.Int("dead_letters", total))
+	}
 }
 
 // warn tells of the dead letters settled before a time, each of them once.

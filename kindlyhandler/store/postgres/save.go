@@ -61,29 +61,14 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool,
 
 // queueSaves adds the statement that saves many deliveries.
 func (s *Store) queueSaves(b *pgx.Batch, saves []*operation, instance uuid.UUID) {
-	var ( //nolint:prealloc // a line for each would say no more
-		ids                    []pgtype.UUID
-		states                 []int16
-		due, received, expires []pgtype.Timestamptz
-		elapsed                []int64
-		tries                  []int32
-		details, answers       [][]byte
-		keep                   []bool
-		customers, transcripts [][]byte
-	)
+	var c columns
 	byID := make(map[uuid.UUID]*operation, len(saves))
 	for _, o := range saves {
-		e, d := o.save, o.save.delivery
-		ids, states = append(ids, idOf(d.ID)), append(states, int16(d.State))
-		due, received, expires = append(due, stamp(d.DueAt)), append(received, stamp(d.ReceivedAt)), append(expires, stamp(d.KeyExpires))
-		elapsed, tries = append(elapsed, int64(d.Elapsed)), append(tries, int32(d.Tries))
-		details, answers = append(details, e.details), append(answers, e.content.answer)
-		keep = append(keep, len(e.content.body) > 0)
-		customers, transcripts = append(customers, e.content.customer), append(transcripts, e.content.transcript)
-		byID[d.ID] = o
+		c.add(0, o.save)
+		byID[o.save.delivery.ID] = o
 		o.err = delivery.ErrNotFound
 	}
-	b.Queue(s.sql(saveSQL), ids, states, due, received, expires, elapsed, tries, details, answers, keep, customers, transcripts,
+	b.Queue(s.sql(saveSQL), c.ids, c.states, c.due, c.received, c.expires, c.elapsed, c.tries, c.details, c.answers, c.keep, c.customers, c.transcripts,
 		stamp(s.now()), idOf(instance),
 	).Query(func(rows pgx.Rows) error {
 		var id pgtype.UUID

@@ -57,9 +57,14 @@ CREATE INDEX @prefix_chats ON @deliveries (chat, id) WHERE chat IS NOT NULL;
 CREATE TABLE @keys (
 	key     bytea PRIMARY KEY,
 	expires timestamptz NOT NULL,
-	ids     uuid[] NOT NULL
+	ids     uuid[] NOT NULL,
+	asked   boolean NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX @prefix_expiries ON @keys (expires);
+CREATE TABLE @fences (
+	id   bigint PRIMARY KEY,
+	made timestamptz NOT NULL
+);
 CREATE TABLE @counts (
 	webhook   text COLLATE "C" NOT NULL,
 	upstream  text COLLATE "C" NOT NULL,
@@ -80,7 +85,7 @@ func (s *Store) sql(text string) string {
 	}
 	named := strings.NewReplacer(
 		"@prefix_", s.prefix, "@deliveries", s.prefix+"deliveries", "@keys", s.prefix+"keys",
-		"@counts", s.prefix+"counts", "@instances", s.prefix+"instances", "@schema", s.prefix+"schema",
+		"@counts", s.prefix+"counts", "@instances", s.prefix+"instances", "@fences", s.prefix+"fences", "@schema", s.prefix+"schema",
 	).Replace(text)
 	s.texts.Store(text, named)
 	return named

@@ -20,9 +20,13 @@
 // A call that fails has had no effect, as far as that can be known. If the
 // connection is lost while a commit is under way, the store looks up what has
 // become of it as soon as the database answers again, and takes back what it has
-// told its caller to have failed. What it cannot take back is what another
-// instance has claimed by then, and what the process does not live to see: such
-// a webhook was refused, and there will be a ticket all the same.
+// told its caller to have failed. What is still on its way to the database then
+// is kept from having an effect. What is not taken back is what another instance
+// has claimed by then, what Find has given to somebody who has sent the same
+// webhook again, for that one was told that it is stored, and what the process
+// does not live to see: such a webhook was refused, and there will be a ticket
+// all the same. Until it is taken back, the same webhook is a duplicate. Drop
+// and Erase may have had their effect though they have failed.
 //
 // # What an operator must know
 //
@@ -111,9 +115,7 @@ func (l Limits) orDefaults() *Limits {
 const (
 	// opening is how long Open waits for a database that does not answer.
 	opening = time.Second
-	// callTimeout bounds a call whose context has no end, connecting included: a
-	// peer that is dead answers nothing. statementTimeout is the server's bound.
-	callTimeout      = 10 * time.Second
+	// statementTimeout is the server's bound.
 	statementTimeout = 8 * time.Second
 	// closing is how long Close waits for what is under way.
 	closing = 5 * time.Second
@@ -126,12 +128,13 @@ type Store struct {
 	limits atomic.Pointer[Limits]
 	losses *delivery.Losses
 
-	target target
-	prefix string
-	timing timing
-	texts  sync.Map // statements, with the names of the tables in them
-	pool   *pgxpool.Pool
-	names  atomic.Pointer[names]
+	target  target
+	prefix  string
+	timing  timing
+	texts   sync.Map // statements, with the names of the tables in them
+	pool    *pgxpool.Pool
+	sockets sockets
+	names   atomic.Pointer[names]
 
 	health   health
 	queue    queue
@@ -198,7 +201,7 @@ func Open(o Options) (*Store, error) {
 	if isFinal(err) {
 		s.cancel()
 		s.abort()
-		s.pool.Close()
+		s.closePool()
 		return nil, fmt.Errorf("store postgres: %w", err)
 	}
 	if err != nil {
@@ -233,10 +236,17 @@ func (s *Store) shut() error {
 	s.calls.Wait()
 	s.workers.Wait()
 	s.routines.Wait()
-	err := s.leave()
+	s.leave()
 	s.abort()
+	s.closePool()
+	return nil
+}
+
+// closePool closes all connections, within a second.
+func (s *Store) closePool() {
+	cut := time.AfterFunc(time.Second, s.sockets.cut)
+	defer cut.Stop()
 	s.pool.Close()
-	return err
 }
 
 // begin says that a call is under way; whoever calls it calls end.

@@ -99,7 +99,9 @@ func TestAPlainRoleIsEnough(t *testing.T) {
 	u, err := url.Parse(dsn)
 	require.NoError(t, err)
 	require.NoError(t, pgtest.Do(dsn, "GRANT USAGE, CREATE ON SCHEMA "+u.Query().Get("search_path")+" TO "+plain))
+	require.NoError(t, pgtest.Do(dsn, "ALTER ROLE "+plain+" SET default_transaction_isolation = serializable"))
 	s := open(t, postgres.Options{DSN: pgtest.As(dsn, plain)})
+	require.Equal(t, "read committed", s.Setting(t.Context(), "transaction_isolation"), "the statements see what others have committed")
 	d := claimed(newDelivery(zendesk, "chat"))
 	put(t, s, d)
 	settle(t, s, d, delivery.Delivered)
@@ -252,11 +254,14 @@ func TestAFullDisk(t *testing.T) {
 	t.Logf("after %d: %v", stored, err)
 	secretless(t, logs, err)
 	require.NoError(t, os.Remove(ballast))
-	_ = server.Start() // a full disk under the WAL ends the server
-	soon(t, func() bool { return s.Put(t.Context(), []*delivery.Delivery{newDelivery(slack, "")}) == nil }, "it recovers when there is room")
-	counts, err := s.Count(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, stored, counts[zendesk].Pending)
+	soon(t, func() bool {
+		_ = server.Start() // a full disk under the WAL may have ended the server
+		return s.Put(t.Context(), []*delivery.Delivery{newDelivery(slack, "")}) == nil
+	}, "it recovers when there is room")
+	soon(t, func() bool {
+		counts, err := s.Count(t.Context())
+		return err == nil && counts[zendesk].Pending == stored
+	}, "what was stored is there, and nothing else")
 }
 
 func TestWarnings(t *testing.T) {
@@ -277,6 +282,27 @@ func TestWarnings(t *testing.T) {
 		require.Equal(t, 1, logs.FilterMessageSnippet("fsync").Len(), "which it is in this test")
 	}
 	require.Equal(t, "on", s.Setting(t.Context(), "synchronous_commit"))
+}
+
+// A delivery that cannot be read holds up no other one.
+func TestADamagedDelivery(t *testing.T) {
+	dsn := pgtest.Schema(t)
+	log, logs := logger()
+	s := open(t, postgres.Options{DSN: dsn, Log: log})
+	damaged, next := newDelivery(zendesk, "chat"), newDelivery(zendesk, "")
+	put(t, s, damaged)
+	put(t, s, next)
+	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries SET details = '\xff' WHERE id = '`+damaged.ID.String()+`'`))
+	require.Equal(t, []uuid.UUID{next.ID}, claim(t, s, zendesk))
+	require.Equal(t, 1, logs.FilterMessageSnippet("cannot be read").Len())
+	_, err := s.Get(t.Context(), damaged.ID)
+	require.ErrorContains(t, err, "damaged")
+	page, err := s.List(t.Context(), delivery.Query{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, page.Deliveries, 1)
+	_, err = s.Drop(t.Context(), damaged.ID)
+	require.NoError(t, err)
+	require.Equal(t, 1, count(t, s, zendesk).Pending)
 }
 
 // One webhook that the database cannot store fails alone.

@@ -33,6 +33,16 @@ func start(command *exec.Cmd) (*process, error) {
 	return p, <-started
 }
 
+// isOver tells whether the child has ended, by itself maybe.
+func (p *process) isOver() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // stop ends a server: SIGQUIT is PostgreSQL's immediate shutdown, SIGINT its
 // fast one.
 func (p *process) stop(immediate bool) error {
