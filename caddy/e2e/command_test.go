@@ -24,6 +24,7 @@ func TestListModules(t *testing.T) {
 	require.Contains(t, modules, "http.handlers.kindly_webhook")
 	require.Contains(t, modules, "kindly")
 	require.Contains(t, modules, "kindly.stores.bolt")
+	require.Contains(t, modules, "kindly.stores.postgres")
 	require.Contains(t, modules, "kindly.stores.memory")
 	require.Contains(t, modules, "admin.api.kindly")
 }
