@@ -65,10 +65,15 @@ func readStrictTag(s string) (tag strictTag, ok bool) {
 
 // readStrictAttribute reads an attribute such as ` href="https://…"`.
 func readStrictAttribute(s string) (name, value string, length int, ok bool) {
-	name, rest, found := strings.Cut(s[1:], `="`)
-	if !found || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") != "" {
+	i := 1
+	for i < len(s) && (s[i] >= 'a' && s[i] <= 'z' || s[i] == '-') {
+		i++
+	}
+	name, rest := s[1:i], s[i:]
+	if name == "" || !strings.HasPrefix(rest, `="`) {
 		return "", "", 0, false
 	}
+	rest = rest[len(`="`):]
 	end := strings.IndexAny(rest, "\"<>\r\x00")
 	if end < 0 || rest[end] != '"' {
 		return "", "", 0, false
