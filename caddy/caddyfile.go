@@ -75,7 +75,7 @@ func isWholeSite(h httpcaddyfile.Helper) bool {
 //		}
 //		upstream [<preset>] <URL> {
 //			name        <label>
-//			method      <method>
+//			method      <method>|<jq expression>
 //			header      <field> <value>
 //			body        <jq expression>
 //			success     <status...>|<jq expression>

@@ -22,11 +22,11 @@ import (
 
 func renderCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "render [--preset <name>] [--option <name>=<value>]... [--body <expression>] [--url <url>] [--example dialogue|ticket] [<file>|-]",
+		Use:   "render [--preset <name>] [--option <name>=<value>]... [--body <expression>] [--method <method>] [--url <url>] [--example dialogue|ticket] [<file>|-]",
 		Short: "Prints the request that a ticket would become, and sends nothing",
 		Long: `
 Makes the request of an upstream from a ticket document: a file's, standard
-input's (-), or a built-in example's. Use it to write a body expression.
+input's (-), or a built-in example's. Use it to write expressions for body and method.
 
 What a preset demands and no option gives is made up. Secrets are not printed.
 The document of a delivery is what "caddy kindly deliveries show <id> --json"
@@ -40,6 +40,7 @@ prints, and can be piped in as it is.`,
 	cmd.Flags().String("preset", "", "The ticket system (see caddy kindly presets)")
 	cmd.Flags().StringArray("option", nil, "An option of the preset; again for a list")
 	cmd.Flags().String("body", "", "A jq expression for the request's body")
+	cmd.Flags().String("method", "", "POST, PUT, PATCH, or a jq expression for it")
 	cmd.Flags().String("url", "", "Where the system is")
 	cmd.Flags().String("example", "dialogue", "The built-in ticket without a file: of a dialogue or a ticket webhook")
 	return cmd
@@ -54,6 +55,7 @@ func render(cmd *cobra.Command, args []string) error {
 	o.URL, _ = cmd.Flags().GetString("url")
 	o.Preset, _ = cmd.Flags().GetString("preset")
 	o.Mapping.Body, _ = cmd.Flags().GetString("body")
+	o.Method, _ = cmd.Flags().GetString("method")
 	options, _ := cmd.Flags().GetStringArray("option")
 	if o.PresetOptions, err = presetOptions(o.Preset, options); err != nil {
 		return err

@@ -43,6 +43,8 @@ func TestCommandRender(t *testing.T) {
 		"a delivery":        {`{"id":"x","attempts":[],"document":{"subject":"kept"}}`, []string{"--body", ".subject", "-"}, []string{"\n\n\"kept\"\n"}},
 		"a ticket event":    {"", []string{"--example", "ticket", "--body", ".event"}, []string{"\n\n\"ticket.updated\"\n"}},
 		"a preset":          {"", []string{"--preset", "jira", "--option", "project=SUP", "--option", "labels=b", "--option", "labels=a", "--option", "api_token=s3cr3t"}, []string{"POST https://acme.atlassian.net/rest/api/3/issue\n", "Authorization: Basic (secret)\n", `"key": "SUP"`, "\"labels\": [\n      \"a\",\n      \"b\","}},
+		"a method":          {"", []string{"--method", `if .kindly_ticket then "PUT" else "POST" end`, "--example", "ticket"}, []string{"PUT https://helpdesk.example.com/tickets\n", `"event": "ticket.updated"`}},
+		"its method":        {"", []string{"--preset", "jira", "--method", `if .messages[0].text == "Hey!" then "POST" else "PATCH" end`}, []string{"PATCH https://acme.atlassian.net/rest/api/3/issue\n", `"key": "PROJECT"`}},
 		"its URL":           {"", []string{"--preset", "gitlab", "--url", "https://me:s3cr3t@git.example"}, []string{"POST https://git.example/api/v4/projects/PROJECT/issues\n", "Private-Token: (secret)\n"}},
 		"its body":          {"", []string{"--preset", "github", "--body", "{o: $owner}"}, []string{"/repos/OWNER/REPO/issues\n", "Authorization: Bearer (secret)\n", `"o": "OWNER"`}},
 	} {
@@ -61,6 +63,7 @@ func TestCommandRender(t *testing.T) {
 	}{
 		"a bad expression":      {[]string{"--body", "{s: .subject,, }"}, `body: line 1, column 14: unexpected token ","`},
 		"an expression failing": {[]string{"--body", ".subject.x"}, "body: it failed: expected an object but got: string"},
+		"a method of none":      {[]string{"--method", ".event"}, "method: its result is none of POST, PUT and PATCH"},
 		"a preset unknown":      {[]string{"--preset", "x"}, `no preset "x": there are dixa,`},
 		"an option unknown":     {[]string{"--preset", "jira", "--option", "x=y"}, "options: x is none of jira"},
 		"an option without one": {[]string{"--option", "x=y"}, "options are those of a preset"},

@@ -38,7 +38,9 @@ type Upstream struct {
 	// Global placeholders are resolved when the configuration is loaded.
 	URL string `json:"url,omitempty"`
 
-	// The request's method: `POST`, `PUT` or `PATCH`. Default: `POST`.
+	// The request's method: `POST`, `PUT` or `PATCH`, or a jq expression over the
+	// ticket that gives one of them. What fails, or gives something else, makes a
+	// dead letter. Default: the preset's, else `POST`.
 	Method string `json:"method,omitempty"`
 
 	// Header fields for every request, such as credentials. Placeholders are
@@ -205,7 +207,7 @@ func (u *Upstream) unmarshalSubdirective(d *caddyfile.Dispenser) error {
 	case "name":
 		return oneArg(d, &u.Name, "<label>")
 	case "method":
-		return oneArg(d, &u.Method, "<method>")
+		return methodArg(d, &u.Method)
 	case "header":
 		var field, value string
 		if !d.AllArgs(&field, &value) {
@@ -278,6 +280,14 @@ func (u *Upstream) unmarshalOption(d *caddyfile.Dispenser, p *preset.Preset) err
 
 // subdirectives are what every upstream has.
 const subdirectives = "name, method, header, body, success, ticket_id, ticket_url, sign, oauth2, timeout, concurrency, rate, transport"
+
+// methodArg takes a method, or a jq expression.
+func methodArg(d *caddyfile.Dispenser, to *string) error {
+	if *to == "" && d.CountRemainingArgs() > 1 {
+		return d.Errf("wrong arguments of method: write POST, PUT or PATCH, or one jq expression in backquotes")
+	}
+	return oneArg(d, to, "<method>")
+}
 
 // expressionArg takes a jq expression, which has to be one token.
 func expressionArg(d *caddyfile.Dispenser, to *string) error {

@@ -36,6 +36,33 @@ func TestMapping(t *testing.T) {
 	assert.Empty(t, d.Attempts[0].Error)
 }
 
+// The method can depend on the ticket, with and without a body of one's own.
+func TestMapping_method(t *testing.T) {
+	for body, want := range map[string]string{"": `"version":1`, "{said: .message}": `{"said":"create ticket"}`} {
+		r := newRig(t, setup{options: func(o *kindlyhandler.Options) {
+			o.Upstreams[0].Method = `if .messages | length > 3 then "PUT" else "POST" end`
+			o.Upstreams[0].Mapping.Body = body
+		}})
+		r.told(r.send(kindlytest.DialogueWebhook()), "ticket 1")
+		ticket := r.desk.Tickets()[0]
+		assert.Equal(t, http.MethodPut, ticket.Method)
+		assert.Contains(t, string(ticket.Body), want)
+	}
+}
+
+// What is no method costs its delivery, and its text is in no log; the rig sees to
+// that.
+func TestMapping_noMethod(t *testing.T) {
+	r := newRig(t, setup{options: func(o *kindlyhandler.Options) { o.Upstreams[0].Method = ".message" }})
+	r.told(r.send(kindlytest.DialogueWebhook()), "sorry")
+	d := r.only()
+	assert.Equal(t, delivery.Dead, d.State)
+	require.Len(t, d.Attempts, 1)
+	assert.Equal(t, delivery.StageTicket, d.Attempts[0].Stage)
+	assert.Equal(t, "method: its result is none of POST, PUT and PATCH", d.Attempts[0].Error)
+	assert.Zero(t, r.desk.Attempts())
+}
+
 // An expression that fails costs its delivery, and nothing else. Chats are not
 // in what is said about it; the rig sees to that.
 func TestMapping_fails(t *testing.T) {

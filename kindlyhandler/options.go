@@ -303,9 +303,6 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	if o.Rate != (delivery.Rate{}) && (o.Rate.Attempts < 1 || o.Rate.Per <= 0) {
 		return failed(errors.New("rate must be of at least one request in a time longer than 0"))
 	}
-	if o.Method != "" && !slices.Contains(methods, o.Method) {
-		return failed(fmt.Errorf("method %q is not one: write POST, PUT or PATCH", o.Method))
-	}
 	up, err := upstream.New(upstream.Options{
 		URL:         o.URL,
 		Method:      o.Method,
@@ -336,9 +333,6 @@ func (h *Handler) addUpstream(o UpstreamOptions, lookup Lookup) error {
 	h.targets = append(h.targets, t)
 	return nil
 }
-
-// methods are those that carry a ticket. HTTP tells upper from lower case.
-var methods = []string{http.MethodPost, http.MethodPut, http.MethodPatch}
 
 // reserved are the headers that belong to us.
 var reserved = []string{"Content-Length", "Transfer-Encoding", "Connection", upstream.IdempotencyKey}

@@ -144,9 +144,9 @@ func TestPreset_schemas(t *testing.T) {
 			for which, up := range map[string]*upstream.Upstream{"few options": presetUpstream(t, p), "all options": presetUpstreamWith(t, p, everyOption(p))} {
 				require.NoError(t, d.check(rehearse(t, up, tickets["ordinary"])), which)
 				for name, ticket := range tickets {
-					body, err := up.Body(t.Context(), ticket.value(false))
+					sent, err := up.Map(t.Context(), ticket.value(false))
 					require.NoError(t, err)
-					require.NoError(t, d.body(body), "%s, %s", which, name)
+					require.NoError(t, d.body(sent.Body), "%s, %s", which, name)
 				}
 			}
 		})

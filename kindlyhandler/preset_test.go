@@ -124,29 +124,29 @@ func TestPreset_hostileChats(t *testing.T) {
 		t.Run(p.Name, func(t *testing.T) {
 			up := presetUpstream(t, p)
 			for name, chat := range chats {
-				body, err := up.Body(t.Context(), newTicket(exampleID, exampleReceived, e, chat, "").value(false))
+				sent, err := up.Map(t.Context(), newTicket(exampleID, exampleReceived, e, chat, "").value(false))
 				require.NoError(t, err, name)
-				require.True(t, json.Valid(body), name)
-				require.True(t, utf8.Valid(body), name)
-				require.Contains(t, string(body), exampleID.String(), "%s: the delivery's id", name)
+				require.True(t, json.Valid(sent.Body), name)
+				require.True(t, utf8.Valid(sent.Body), name)
+				require.Contains(t, string(sent.Body), exampleID.String(), "%s: the delivery's id", name)
 				for path, limit := range limits[p.Name] {
-					text := gjson.GetBytes(body, path)
+					text := gjson.GetBytes(sent.Body, path)
 					require.Equal(t, gjson.String, text.Type, path)
 					require.LessOrEqual(t, len(utf16.Encode([]rune(text.Str))), limit, "%s: %s", name, path)
 				}
-				requireHarmless(t, p, name, body)
+				requireHarmless(t, p, name, sent.Body)
 			}
 			for what, ticket := range map[string]*Ticket{
 				"no transcript": newTicket(exampleID, exampleReceived, e, nil, "the transcript API answered 404 <b>"),
 				"nobody":        newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","message":null}`), nil, ""),
 				"ticket event":  newTicket(exampleID, exampleReceived, mustParseEvent(t, string(readTestdata(t, "ticket-webhook.json"))), nil, ""),
 			} {
-				body, err := up.Body(t.Context(), ticket.value(false))
+				sent, err := up.Map(t.Context(), ticket.value(false))
 				require.NoError(t, err, what)
-				requireHarmless(t, p, what, body)
-				again, err := up.Body(t.Context(), ticket.value(true))
+				requireHarmless(t, p, what, sent.Body)
+				again, err := up.Map(t.Context(), ticket.value(true))
 				require.NoError(t, err)
-				require.Equal(t, string(body), string(again), "a repeated request is another one, or needs more of the ticket")
+				require.Equal(t, string(sent.Body), string(again.Body), "a repeated request is another one, or needs more of the ticket")
 			}
 		})
 	}
@@ -158,9 +158,9 @@ func TestPreset_emptyLabels(t *testing.T) {
 	ticket := newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","chat_labels":[""," ",{"name":"\t"},",","a b"]}`), nil, "")
 	require.Equal(t, []string{",", "a b"}, ticket.Chat.Labels)
 	for name, path := range map[string]string{"jira": "fields.labels", "zendesk": "ticket.tags"} {
-		body, err := presetUpstream(t, preset.Find(name)).Body(t.Context(), ticket.value(false))
+		sent, err := presetUpstream(t, preset.Find(name)).Map(t.Context(), ticket.value(false))
 		require.NoError(t, err)
-		require.Equal(t, `["a_b"]`, gjson.GetBytes(body, path).Raw)
+		require.Equal(t, `["a_b"]`, gjson.GetBytes(sent.Body, path).Raw)
 	}
 }
 
@@ -179,17 +179,17 @@ func TestPreset_longFacts(t *testing.T) {
 	} {
 		ticket := newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","message":"My parcel is wet",`+fields+`}`), nil, "")
 		for _, p := range preset.All() {
-			body, err := presetUpstream(t, p).Body(t.Context(), ticket.value(false))
+			sent, err := presetUpstream(t, p).Map(t.Context(), ticket.value(false))
 			require.NoError(t, err)
-			require.Contains(t, string(body), exampleID.String(), "%s: %s", p.Name, what)
-			require.GreaterOrEqual(t, strings.Count(string(body), "My parcel is wet"), 2, "%s: %s: subject and text", p.Name, what)
+			require.Contains(t, string(sent.Body), exampleID.String(), "%s: %s", p.Name, what)
+			require.GreaterOrEqual(t, strings.Count(string(sent.Body), "My parcel is wet"), 2, "%s: %s: subject and text", p.Name, what)
 		}
 	}
 	// The page is shown without what makes it long.
 	ticket := newTicket(exampleID, exampleReceived, mustParseEvent(t, `{"chat_id":"c","web_url":"https://shop.example/p?utm=`+long+`"}`), nil, "")
-	body, err := presetUpstream(t, preset.Find("salesforce")).Body(t.Context(), ticket.value(false))
+	sent, err := presetUpstream(t, preset.Find("salesforce")).Map(t.Context(), ticket.value(false))
 	require.NoError(t, err)
-	require.Contains(t, gjson.GetBytes(body, "Description").Str, "Page: https://shop.example/p\n")
+	require.Contains(t, gjson.GetBytes(sent.Body, "Description").Str, "Page: https://shop.example/p\n")
 }
 
 // texts are where a preset puts the ticket's text, by its name and path. The
@@ -349,7 +349,7 @@ func BenchmarkPreset(b *testing.B) {
 		b.Run(p.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := up.Body(b.Context(), ticket.value(false)); err != nil {
+				if _, err := up.Map(b.Context(), ticket.value(false)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -370,7 +370,7 @@ func BenchmarkPresetShare(b *testing.B) {
 			var mapping, job time.Duration
 			for b.Loop() {
 				start := time.Now()
-				if _, err := up.Body(b.Context(), ticket.value(false)); err != nil {
+				if _, err := up.Map(b.Context(), ticket.value(false)); err != nil {
 					b.Fatal(err)
 				}
 				mapped := time.Now()

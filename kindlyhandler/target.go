@@ -72,7 +72,7 @@ func (t *target) attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	if missing != nil {
 		d.TranscriptError = missing.Error()
 	}
-	body, err := t.ticket(ctx, d, m, transcript)
+	request, err := t.ticket(ctx, d, m, transcript)
 	if err != nil && ctx.Err() != nil {
 		return delivery.Outcome{Verdict: delivery.Transient, Stage: delivery.StageTicket, Err: errCutOff}
 	}
@@ -87,7 +87,7 @@ func (t *target) attempt(ctx context.Context, d *delivery.Delivery, proceed func
 	}
 	t.reportMissing(d, missing)
 	ctx, s := span.Start(ctx, spanUpstream)
-	o := t.upstream.Send(ctx, d.ID, body, t.headers(d, m))
+	o := t.upstream.Send(ctx, d.ID, request, t.headers(d, m))
 	span.End(s, o.Status, failureOf(o))
 	return o
 }
@@ -101,28 +101,30 @@ func failureOf(o delivery.Outcome) error {
 }
 
 // ticket makes the ticket, and returns what is sent for it.
-func (t *target) ticket(ctx context.Context, d *delivery.Delivery, m *memo, transcript *transcript) ([]byte, error) {
+func (t *target) ticket(ctx context.Context, d *delivery.Delivery, m *memo, transcript *transcript) (upstream.Request, error) {
 	ctx, s := span.Start(ctx, spanTicket)
 	ticket := newTicket(d.ID, d.ReceivedAt, m.event, transcript, d.TranscriptError)
 	customer := ticket.Customer // not a part of the ticket, which can be large
 	m.customer = &customer
-	body, err := t.body(ctx, ticket)
+	request, err := t.request(ctx, ticket)
 	span.End(s, 0, err)
-	return body, err
+	return request, err
 }
 
 var errCutOff = errors.New("cut off by a shutdown")
 
-// body returns what is sent for a ticket.
-func (t *target) body(ctx context.Context, ticket *Ticket) ([]byte, error) {
+// request returns what is sent for a ticket.
+func (t *target) request(ctx context.Context, ticket *Ticket) (r upstream.Request, err error) {
 	if t.upstream.Maps() {
-		return t.upstream.Body(ctx, ticket.value(t.upstream.NeedsAll()))
+		r, err = t.upstream.Map(ctx, ticket.value(t.upstream.NeedsAll()))
+		if err != nil || r.Body != nil {
+			return r, err
+		}
 	}
-	body, err := ticket.encode()
-	if err != nil {
-		return nil, fmt.Errorf("encoding the ticket: %w", err)
+	if r.Body, err = ticket.encode(); err != nil {
+		return r, fmt.Errorf("encoding the ticket: %w", err)
 	}
-	return body, nil
+	return r, nil
 }
 
 // Prefetch implements [delivery.Prefetcher]: the ticket shows the chat as it

@@ -8,34 +8,31 @@ import (
 
 // value returns the ticket as jq expressions see it: what encode writes, read
 // again. It is made without that detour, which would cost several times as
-// much. Messages, context and source, the larger part of the work, are null
-// unless all is wanted.
+// much. What no preset reads, the larger part of the work, is left out unless all
+// is wanted.
 func (ticket *Ticket) value(all bool) map[string]any {
 	v := map[string]any{
-		"version":          ticket.Version,
 		"id":               ticket.ID.String(),
-		"event":            ticket.Event,
 		"received_at":      ticket.ReceivedAt,
 		"subject":          ticket.Subject,
 		"message":          ticket.Message,
 		"language":         ticket.Language,
 		"customer":         ticket.Customer.value(),
-		"organization_id":  integerOrNull(ticket.OrganizationID),
-		"bot":              map[string]any{"id": integerOrNull(ticket.Bot.ID), "name": textOrNull(ticket.Bot.Name)},
 		"chat":             ticket.Chat.value(),
-		"context":          nil,
 		"attachments":      rawValue(ticket.Attachments),
-		"messages":         nil,
 		"transcript":       nil,
 		"transcript_error": textOrNull(ticket.TranscriptError),
 		"kindly_ticket":    nil,
-		"source":           nil,
 	}
 	if all {
 		messages := make([]any, len(ticket.Messages))
 		for i := range ticket.Messages {
 			messages[i] = ticket.Messages[i].value()
 		}
+		v["version"] = ticket.Version
+		v["event"] = ticket.Event
+		v["organization_id"] = integerOrNull(ticket.OrganizationID)
+		v["bot"] = map[string]any{"id": integerOrNull(ticket.Bot.ID), "name": textOrNull(ticket.Bot.Name)}
 		v["messages"] = messages
 		v["context"] = rawValue(ticket.Context)
 		v["source"] = map[string]any{"webhook": rawValue(ticket.Source.Webhook), "chat": rawValue(ticket.Source.Chat)}

@@ -32,11 +32,11 @@ func TestPreset_unmailable(t *testing.T) {
 		for address, isThere := range map[string]bool{"ola@gmail.com": true, "ola@gmail": false, "kåre@gmail.com": false} {
 			ticket := readTicket(t, "dialogue")
 			ticket["customer"].(map[string]any)["email"] = address
-			body, err := up.Body(t.Context(), ticket)
+			sent, err := up.Map(t.Context(), ticket)
 			require.NoError(t, err)
-			require.Equal(t, isThere, strings.Contains(gjson.GetBytes(body, path).Raw, address), "%s: %s", name, body)
-			require.Contains(t, string(body), "Customer:", name)
-			require.Contains(t, string(body), address, name)
+			require.Equal(t, isThere, strings.Contains(gjson.GetBytes(sent.Body, path).Raw, address), "%s: %s", name, sent.Body)
+			require.Contains(t, string(sent.Body), "Customer:", name)
+			require.Contains(t, string(sent.Body), address, name)
 			require.Equal(t, address, ticket["customer"].(map[string]any)["email"], "the ticket is changed")
 		}
 	}
@@ -45,7 +45,7 @@ func TestPreset_unmailable(t *testing.T) {
 	up := newUpstream(t, presetOptions(t, "salesforce", "https://desk.example"))
 	ticket := readTicket(t, "dialogue")
 	ticket["customer"].(map[string]any)["email"] = strings.Repeat("a", 60) + "@" + strings.Repeat("b", 60) + ".no"
-	body, err := up.Body(t.Context(), ticket)
+	sent, err := up.Map(t.Context(), ticket)
 	require.NoError(t, err)
-	require.False(t, gjson.GetBytes(body, "SuppliedEmail").Exists())
+	require.False(t, gjson.GetBytes(sent.Body, "SuppliedEmail").Exists())
 }

@@ -37,7 +37,7 @@ type Mapping struct {
 
 // mapping is a Mapping, compiled. What is nil has its default.
 type mapping struct {
-	body, success, ticketID, ticketURL *jq.Expression
+	method, body, success, ticketID, ticketURL *jq.Expression
 
 	throttled, transient, check *jq.Expression // of the preset
 
@@ -45,8 +45,9 @@ type mapping struct {
 	variables []any
 }
 
-// newMapping compiles a mapping, and what the preset has in addition.
-func newMapping(m Mapping, s *settings) (*mapping, error) {
+// newMapping compiles a mapping, the expression for the method, and what the
+// preset has in addition.
+func newMapping(m Mapping, method string, s *settings) (*mapping, error) {
 	compiled := &mapping{variables: s.values}
 	if fields := strings.Fields(m.Success); len(fields) > 0 && (IsStatus(fields[0]) || isDigits(fields[0])) {
 		for _, field := range fields {
@@ -70,6 +71,7 @@ func newMapping(m Mapping, s *settings) (*mapping, error) {
 		to                 **jq.Expression
 		compile            func(source string, variables ...string) (*jq.Expression, error)
 	}{
+		{"method", method, `if .kindly_ticket then "PUT" else "POST" end`, &compiled.method, library.Compile},
 		{"body", m.Body, "{title: .subject, text: .transcript.text}", &compiled.body, texts.Compile},
 		{"success", m.Success, ".status == 200 and .body.ok", &compiled.success, jq.Compile},
 		{"ticket_id", m.TicketID, ".body.ticket.id", &compiled.ticketID, jq.Compile},
@@ -104,28 +106,38 @@ func (c statusClass) has(status int) bool {
 	return string(c) == s || strings.HasSuffix(string(c), "xx") && s[:1] == string(c[:1])
 }
 
-// Maps tells whether [Upstream.Body] makes something else of a ticket.
-func (up *Upstream) Maps() bool { return up.mapping.body != nil }
+// Request is what is sent for a ticket.
+type Request struct {
+	// Method is that of the upstream if it is empty.
+	Method string
+	Body   []byte
+}
 
-// NeedsAll tells whether [Upstream.Body] can need the ticket's messages, context
+// Maps tells whether [Upstream.Map] has anything to say about a ticket.
+func (up *Upstream) Maps() bool { return up.mapping.body != nil || up.mapping.method != nil }
+
+// NeedsAll tells whether [Upstream.Map] can need the ticket's messages, context
 // and source. No preset does.
-func (up *Upstream) NeedsAll() bool { return !up.ownBody }
+func (up *Upstream) NeedsAll() bool { return !up.ownBody || up.mapping.method != nil }
 
-// Body returns what is sent for a ticket, in the form in which encoding/json
-// decodes it. Its errors do not repeat anything of the ticket.
-func (up *Upstream) Body(ctx context.Context, ticket map[string]any) ([]byte, error) {
+// Map returns what is sent for a ticket, which is in the form in which
+// encoding/json decodes it. The body is nil if it is the ticket as it is. Errors
+// do not repeat anything of the ticket.
+func (up *Upstream) Map(ctx context.Context, ticket map[string]any) (r Request, err error) {
+	if r.Method, err = up.mapping.methodFor(ctx, ticket); err != nil || up.mapping.body == nil {
+		return r, err
+	}
 	if up.ownBody {
 		ticket = withMailable(ticket)
 	}
 	result, err := up.mapping.body.Eval(ctx, ticket, up.mapping.variables...)
-	var body []byte
 	if err == nil {
-		body, err = jq.Encode(result)
+		r.Body, err = jq.Encode(result)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
+		return Request{}, fmt.Errorf("body: %w", err)
 	}
-	return body, nil
+	return r, nil
 }
 
 // holds tells whether one of the preset's tests is true of an answer. One that

@@ -23,9 +23,9 @@ func TestBody(t *testing.T) {
 	} {
 		up := newUpstream(t, Options{URL: "https://me:" + secret + "@desk.example/a%2Fb/?key=" + secret, Mapping: Mapping{Body: expression}})
 		require.True(t, up.Maps())
-		body, err := up.Body(t.Context(), ticket)
+		sent, err := up.Map(t.Context(), ticket)
 		require.NoError(t, err)
-		assert.Equal(t, want, string(body))
+		assert.Equal(t, want, string(sent.Body))
 	}
 	for expression, want := range map[string]string{
 		`.messages[0].text.x`:                "body: it failed: expected an object but got: string",
@@ -33,10 +33,46 @@ func TestBody(t *testing.T) {
 		`[range(1e9)]`:                       "body: it does not come to an end: it was stopped after 2,000,000 steps",
 		`reduce range(99) as $i (1; [., .])`: "body: its result is larger than 128 MiB",
 	} {
-		_, err := newUpstream(t, Options{URL: "https://desk.example", Mapping: Mapping{Body: expression}}).Body(t.Context(), ticket)
+		_, err := newUpstream(t, Options{URL: "https://desk.example", Mapping: Mapping{Body: expression}}).Map(t.Context(), ticket)
 		assert.EqualError(t, err, want)
 	}
 	assert.False(t, newUpstream(t, Options{URL: "https://desk.example", Mapping: Mapping{Success: "201", TicketID: ".body.id", TicketURL: "null"}}).Maps())
+}
+
+func TestMap_method(t *testing.T) {
+	ticket := map[string]any{"event": "ticket.updated", "subject": secret, "messages": []any{map[string]any{"text": secret}}}
+	ask := func(o Options) (Request, error) {
+		o.URL = "https://desk.example"
+		up := newUpstream(t, o)
+		require.True(t, up.Maps())
+		require.True(t, up.NeedsAll(), "an expression of the operator's sees the whole ticket")
+		return up.Map(t.Context(), ticket)
+	}
+	sent, err := ask(Options{Method: `if .event == "ticket.updated" then "PUT" else "POST" end`})
+	require.NoError(t, err)
+	assert.Equal(t, Request{Method: "PUT"}, sent, "the ticket as it is")
+	sent, err = ask(Options{Method: `"PATCH"`, Mapping: Mapping{Body: ".event"}})
+	require.NoError(t, err)
+	assert.Equal(t, Request{Method: "PATCH", Body: []byte(`"ticket.updated"`)}, sent)
+	sent, err = ask(Options{Method: `if .messages == null then "POST" else "PUT" end`, Preset: "github", PresetOptions: exampleOptions["github"]})
+	require.NoError(t, err)
+	assert.Equal(t, "PUT", sent.Method)
+	assert.Contains(t, string(sent.Body), secret)
+	for expression, want := range map[string]string{
+		`.subject`:          "method: its result is none of POST, PUT and PATCH",
+		`"post"`:            "method: its result is none of POST, PUT and PATCH",
+		`{m: "POST"}`:       "method: its result is none of POST, PUT and PATCH",
+		`.none`:             "method: its result is none of POST, PUT and PATCH",
+		`.subject.x`:        "method: it failed: expected an object but got: string",
+		`[range(1e9)][0]`:   "method: it does not come to an end: it was stopped after 2,000,000 steps",
+		`"POST", "PUT"`:     "method: it gives more than one result, where one is needed: put brackets around it to make them a list",
+		`error(.subject)`:   "method: it called `error`",
+		`"\(.subject)" * 9`: "method: its result is none of POST, PUT and PATCH",
+	} {
+		sent, err := ask(Options{Method: expression, Mapping: Mapping{Body: ".event"}})
+		require.EqualError(t, err, want)
+		assert.Zero(t, sent)
+	}
 }
 
 func TestNew_mappingErrors(t *testing.T) {

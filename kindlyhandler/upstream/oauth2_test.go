@@ -39,7 +39,7 @@ func newUpstream(t *testing.T, o upstream.Options) *upstream.Upstream {
 // send delivers an example, and checks that no error tells a secret.
 func send(t *testing.T, up *upstream.Upstream, header http.Header) delivery.Outcome {
 	t.Helper()
-	o := up.Send(t.Context(), exampleID, []byte(`{"version":1}`), header)
+	o := up.Send(t.Context(), exampleID, upstream.Request{Body: []byte(`{"version":1}`)}, header)
 	assert.Equal(t, delivery.StageUpstream, o.Stage)
 	if o.Err != nil {
 		assert.NotContains(t, o.Err.Error(), secret)
@@ -322,7 +322,7 @@ func TestOAuth2_sharedFailure(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			o := up.Send(ctx, exampleID, nil, nil)
+			o := up.Send(ctx, exampleID, upstream.Request{}, nil)
 			assert.EqualError(t, o.Err, "the token endpoint: cut off by a shutdown")
 		}()
 		synctest.Wait()
@@ -375,7 +375,7 @@ func TestOAuth2_panic(t *testing.T) {
 		})
 		go func() {
 			defer func() { assert.NotNil(t, recover()) }()
-			up.Send(t.Context(), exampleID, nil, nil)
+			up.Send(t.Context(), exampleID, upstream.Request{}, nil)
 		}()
 		synctest.Wait()
 		require.NoError(t, send(t, up, nil).Err)

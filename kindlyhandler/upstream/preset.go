@@ -238,15 +238,18 @@ func Rehearsal(o Options) Options {
 // Rehearse returns the request that a ticket would be sent by, without sending
 // it, and the fields of its header that are secret.
 func (up *Upstream) Rehearse(ctx context.Context, id uuid.UUID, ticket []byte) (r *http.Request, secret []string, err error) {
-	body := ticket
+	var mapped Request
 	if up.Maps() {
 		document, ok := bodyValue(ticket).(map[string]any)
 		if !ok {
 			return nil, nil, errors.New("the ticket is not a JSON object")
 		}
-		if body, err = up.Body(ctx, document); err != nil {
+		if mapped, err = up.Map(ctx, document); err != nil {
 			return nil, nil, err
 		}
+	}
+	if mapped.Body == nil {
+		mapped.Body = ticket
 	}
 	secret = []string{"Authorization", Signature}
 	for _, auth := range up.preset.Auth {
@@ -256,7 +259,7 @@ func (up *Upstream) Rehearse(ctx context.Context, id uuid.UUID, ticket []byte) (
 	if up.tokens != nil {
 		header = http.Header{"Authorization": {"Bearer (from oauth2)"}}
 	}
-	return up.request(ctx, id, body, header), secret, nil
+	return up.request(ctx, id, mapped, header), secret, nil
 }
 
 // replaceOptions puts options into a text that has them in braces.

@@ -73,9 +73,9 @@ func TestPreset_golden(t *testing.T) {
 			})
 			up := newUpstream(t, presetOptions(t, p.Name, server.URL+"/base"))
 			for _, ticket := range []string{"dialogue-agent", "dialogue-without-transcript", "ticket-event"} {
-				body, err := up.Body(t.Context(), readTicket(t, ticket))
+				sent, err := up.Map(t.Context(), readTicket(t, ticket))
 				require.NoError(t, err)
-				up.Send(t.Context(), exampleID, body, nil)
+				up.Send(t.Context(), exampleID, sent, nil)
 			}
 			file := filepath.Join("testdata", "preset", p.Name+".http")
 			if *update {
@@ -193,7 +193,7 @@ func TestNew_presetOverridden(t *testing.T) {
 	o.Mapping = Mapping{Body: `{project: $project, text: ticket_text(5000) | length > 100}`, Success: "202", TicketID: ".body.id", TicketURL: "null"}
 	up := newUpstream(t, o)
 	assert.True(t, up.NeedsAll())
-	sent, err := up.Body(t.Context(), readTicket(t, "dialogue-agent"))
+	sent, err := up.Map(t.Context(), readTicket(t, "dialogue-agent"))
 	require.NoError(t, err)
 	outcome := up.Send(t.Context(), exampleID, sent, http.Header{"Accept": {"text/plain"}})
 	require.NoError(t, outcome.Err)

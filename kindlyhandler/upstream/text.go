@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"html"
 	"strconv"
 	"strings"
 
@@ -12,13 +13,13 @@ import (
 // library has what bodies can use in addition: the whole ticket as one text. It
 // begins with facts, among them the delivery's id, by which a ticket that came
 // twice can be found.
-var library = jq.NewLibrary(textFunctions(func(html string, n int) any { return jq.ADF(html, n) }))
+var library = jq.NewLibrary(textFunctions(func(fragment string, n int) any { return jq.ADF(fragment, n) }))
 
 // presetLibrary is the same for bodies of presets, which do nothing with a
 // document but send it.
 var presetLibrary = jq.NewLibrary(textFunctions(jq.OpaqueADF))
 
-func textFunctions(adf func(html string, n int) any) map[string]jq.Limited {
+func textFunctions(adf func(fragment string, n int) any) map[string]jq.Limited {
 	return map[string]jq.Limited{
 		"ticket_html": func(ticket map[string]any, n int, bytes bool) any {
 			return jq.TruncateHTML(ticketHTML(ticket, n), n, bytes)
@@ -40,8 +41,21 @@ func textFunctions(adf func(html string, n int) any) map[string]jq.Limited {
 }
 
 func ticketHTML(ticket map[string]any, n int) string {
-	return factsOf(ticket, n).html() + "\n" + said(ticket).HTML
+	all, said := factsOf(ticket, n), said(ticket).HTML
+	size := len(said)
+	for _, f := range all {
+		size += factOverhead + len(f.label) + len(f.value) + len(f.address)
+	}
+	var out strings.Builder
+	out.Grow(size)
+	all.writeHTML(&out)
+	out.WriteByte('\n')
+	out.WriteString(said)
+	return out.String()
 }
+
+// factOverhead is at least what a fact has in HTML besides its text, in bytes.
+const factOverhead = 80
 
 // said returns the transcript or, where it is missing, what the user wrote.
 func said(ticket map[string]any) richtext.Rendered {
@@ -90,7 +104,7 @@ func factsOf(ticket map[string]any, n int) facts {
 			who = append(who, value)
 		}
 	}
-	var all facts
+	all := make(facts, 0, 8)
 	chat, page := shownAddress(field(ticket, "chat", "url")), shownAddress(field(ticket, "chat", "page"))
 	for _, f := range []fact{
 		{"Customer", strings.Join(who, ", "), ""},
@@ -200,14 +214,27 @@ func (all facts) markdown() string {
 	})
 }
 
-func (all facts) html() string {
-	return "<p>" + all.join("<br>", func(f fact) string {
-		escaped := richtext.EscapeHTML(f.value)
-		if f.address != "" {
-			escaped = `<a href="` + richtext.EscapeHTML(f.address) + `" rel="nofollow noopener noreferrer">` + escaped + "</a>"
+// writeHTML writes a paragraph. All that is in facts is on one line already.
+func (all facts) writeHTML(out *strings.Builder) {
+	out.WriteString("<p>")
+	for i, f := range all {
+		if i > 0 {
+			out.WriteString("<br>")
 		}
-		return "<b>" + f.label + ":</b> " + escaped
-	}) + "</p>"
+		out.WriteString("<b>")
+		out.WriteString(f.label)
+		out.WriteString(":</b> ")
+		if f.address != "" {
+			out.WriteString(`<a href="`)
+			out.WriteString(html.EscapeString(f.address))
+			out.WriteString(`" rel="nofollow noopener noreferrer">`)
+		}
+		out.WriteString(html.EscapeString(f.value))
+		if f.address != "" {
+			out.WriteString("</a>")
+		}
+	}
+	out.WriteString("</p>")
 }
 
 // plainURL are the characters of an address that mean nothing to Markdown, also

@@ -26,7 +26,7 @@ func TestFacts_verified(t *testing.T) {
 	} {
 		all := factsOf(map[string]any{"customer": c.customer}, 2000)
 		assert.Equal(t, c.want, all.text(), name)
-		require.Equal(t, c.customer["verified"] == true, strings.Contains(all.html(), "<b>Verified:</b>"), name)
+		require.Equal(t, c.customer["verified"] == true, strings.Contains(htmlOf(all), "<b>Verified:</b>"), name)
 		require.Equal(t, c.customer["verified"] == true, strings.Contains(all.markdown(), "**Verified:**"), name)
 	}
 }
@@ -53,7 +53,7 @@ func TestFacts_attachments(t *testing.T) {
 		`<b>Attachment:</b> <a href="https://files.example/b" rel="nofollow noopener noreferrer">https://files.example/b</a><br>`+
 		`<b>Attachment:</b> &lt;script&gt; **x**<br>`+
 		`<b>Attachment:</b> <a href="https://files.example/&#34;&gt;&lt;script&gt;" rel="nofollow noopener noreferrer">c</a><br>`+
-		`<b>Attachment:</b> `+long+`<br><b>Attachments not listed:</b> 4</p>`, all.html())
+		`<b>Attachment:</b> `+long+`<br><b>Attachments not listed:</b> 4</p>`, htmlOf(all))
 	markdown := all.markdown()
 	assert.Contains(t, markdown, "**Attachment:** [broken.jpg](https://files.example/a?b=1&c=2)\\\n")
 	assert.NotContains(t, markdown, "<script>")
@@ -66,4 +66,10 @@ func TestFacts_attachments(t *testing.T) {
 	few := factsOf(map[string]any{"attachments": []any{large, large}}, 4000)
 	assert.Len(t, few, 2)
 	assert.Equal(t, fact{"Attachments not listed", "1", ""}, few[1])
+}
+
+func htmlOf(all facts) string {
+	var out strings.Builder
+	all.writeHTML(&out)
+	return out.String()
 }

@@ -4,6 +4,7 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,8 @@ type Options struct {
 	// URL takes the tickets, https or http. User and password in it become a
 	// Basic Authorization header.
 	URL string
-	// Method is POST, PUT or PATCH; default POST.
+	// Method is POST, PUT or PATCH, or a jq expression over the ticket that gives
+	// one of them; default POST.
 	Method string
 	// Timeout of one request, to the end of its answer; default 15 s.
 	Timeout time.Duration
@@ -109,7 +111,11 @@ func New(o Options) (*Upstream, error) {
 		}
 	}
 	idInPath := strings.Contains(s.path, idMark)
-	mapping, err := newMapping(o.Mapping, s)
+	method, chosen, err := readMethod(o.Method)
+	if err != nil {
+		return nil, err
+	}
+	mapping, err := newMapping(o.Mapping, chosen, s)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +123,9 @@ func New(o Options) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, idInPath: idInPath, mapping: mapping, signer: signer, url: u, check: check, method: o.Method, timeout: o.Timeout, transport: o.Transport}
+	up := &Upstream{preset: s.preset, header: s.header, ownBody: s.ownBody, idInPath: idInPath, mapping: mapping, signer: signer, url: u, check: check, method: method, timeout: o.Timeout, transport: o.Transport}
 	if o.UserAgent != "" {
 		up.userAgent = []string{o.UserAgent}
-	}
-	if up.method == "" {
-		up.method = http.MethodPost
 	}
 	if up.timeout == 0 {
 		up.timeout = DefaultTimeout
@@ -184,17 +187,17 @@ func (up *Upstream) Close() {
 }
 
 // Send makes one attempt to deliver a ticket under the delivery's id. The
-// header becomes the request's own.
+// header becomes that of the HTTP request.
 //
 // With OAuth2 it gets a token first if there is none that is good, and once
 // more, with a second request, if the upstream refuses it.
-func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) delivery.Outcome {
+func (up *Upstream) Send(ctx context.Context, id uuid.UUID, r Request, header http.Header) delivery.Outcome {
 	if up.tokens == nil {
-		return up.post(ctx, id, ticket, header)
+		return up.post(ctx, id, r, header)
 	}
 	t, failure := up.tokens.get(ctx, nil)
 	if failure == nil {
-		o := up.post(ctx, id, ticket, t.authorize(header))
+		o := up.post(ctx, id, r, t.authorize(header))
 		if !isRefusedToken(o) {
 			return o
 		}
@@ -205,11 +208,11 @@ func (up *Upstream) Send(ctx context.Context, id uuid.UUID, ticket []byte, heade
 		o.Stage = delivery.StageUpstream
 		return o
 	}
-	return up.post(ctx, id, ticket, t.authorize(header))
+	return up.post(ctx, id, r, t.authorize(header))
 }
 
 // post makes one request.
-func (up *Upstream) post(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) delivery.Outcome {
+func (up *Upstream) post(ctx context.Context, id uuid.UUID, r Request, header http.Header) delivery.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, up.timeout)
 	defer cancel()
 	// net/http can repeat a request by itself: its last try may have got
@@ -218,7 +221,7 @@ func (up *Upstream) post(ctx context.Context, id uuid.UUID, ticket []byte, heade
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	resp, err := outbound.RoundTrip(up.transport, up.request(ctx, id, ticket, header))
+	resp, err := outbound.RoundTrip(up.transport, up.request(ctx, id, r, header))
 	if err != nil {
 		return delivery.Outcome{
 			Verdict: delivery.Transient,
@@ -293,7 +296,8 @@ func base(u *url.URL) string {
 	return strings.TrimSuffix((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), "/")
 }
 
-func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, header http.Header) *http.Request {
+func (up *Upstream) request(ctx context.Context, id uuid.UUID, mapped Request, header http.Header) *http.Request {
+	body := mapped.Body
 	if header == nil {
 		header = make(http.Header, 4)
 	}
@@ -303,7 +307,7 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 	setDefault(header, "Content-Type", jsonType)
 	key := id.String()
 	header[IdempotencyKey] = []string{key}
-	up.signer.sign(header, key, time.Now(), ticket)
+	up.signer.sign(header, key, time.Now(), body)
 	target := up.url
 	if up.idInPath {
 		with := *up.url
@@ -311,15 +315,15 @@ func (up *Upstream) request(ctx context.Context, id uuid.UUID, ticket []byte, he
 		target = &with
 	}
 	r := &http.Request{
-		Method:        up.method,
+		Method:        cmp.Or(mapped.Method, up.method),
 		URL:           target,
 		Host:          up.url.Host,
 		Header:        header,
-		ContentLength: int64(len(ticket)),
-		Body:          io.NopCloser(bytes.NewReader(ticket)),
+		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(bytes.NewReader(body)),
 		// With an Idempotency-Key, net/http repeats a request by itself when a
 		// connection that was kept for reuse turns out to be closed.
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(ticket)), nil },
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
 	}
 	up.complete(r)
 	return r.WithContext(ctx)

@@ -45,7 +45,7 @@ func newUpstream(t *testing.T, o Options) *Upstream {
 // send delivers an example, and checks that no error tells a secret.
 func send(t *testing.T, up *Upstream, header http.Header) delivery.Outcome {
 	t.Helper()
-	o := up.Send(t.Context(), exampleID, []byte(`{"version":1}`), header)
+	o := up.Send(t.Context(), exampleID, Request{Body: []byte(`{"version":1}`)}, header)
 	assert.Equal(t, delivery.StageUpstream, o.Stage)
 	if o.Err != nil {
 		assert.NotContains(t, o.Err.Error(), secret)
@@ -254,7 +254,7 @@ func TestSend_shutdown(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	})
-	o := newUpstream(t, Options{URL: server.URL}).Send(ctx, exampleID, nil, nil)
+	o := newUpstream(t, Options{URL: server.URL}).Send(ctx, exampleID, Request{}, nil)
 	assert.Equal(t, delivery.Transient, o.Verdict)
 	assert.True(t, o.Unknown)
 	assert.EqualError(t, o.Err, "cut off by a shutdown")

@@ -31,7 +31,7 @@ func truncateADF(v any, args []any) any {
 func ADF(s string, n int) map[string]any {
 	document := encodedADF(s)
 	doc := decodedADF(document)
-	if (unit{}).fits(document, n) {
+	if document.fits(n) {
 		return doc
 	}
 	return cutADF(doc, n)
@@ -41,20 +41,25 @@ func ADF(s string, n int) map[string]any {
 // than put it somewhere. That spares making maps of it, which is most of the work.
 func OpaqueADF(s string, n int) any {
 	document := encodedADF(s)
-	if !(unit{}).fits(document, n) {
+	if !document.fits(n) {
 		return cutADF(decodedADF(document), n)
 	}
-	return json.Number(document) // which Encode writes as it stands
+	return document
 }
 
-func encodedADF(s string) string {
-	out := make([]byte, 0, 3*len(s)+64)
-	out = richtext.AppendADF(append(out, `{"content":`...), s)
-	return string(append(out, `,"type":"doc","version":1}`...))
+// encoded is JSON that [Encode] writes as it is. Expressions can do nothing else
+// with it: gojq panics on a type that it does not know.
+type encoded []byte
+
+func (e encoded) fits(n int) bool { return len(e) <= n || unit{}.length(string(e)) <= n }
+
+func encodedADF(s string) encoded {
+	out := richtext.AppendADF([]byte(`{"content":`), s)
+	return append(out, `,"type":"doc","version":1}`...)
 }
 
-func decodedADF(document string) (doc map[string]any) {
-	if err := json.Unmarshal([]byte(document), &doc); err != nil {
+func decodedADF(document encoded) (doc map[string]any) {
+	if err := json.Unmarshal(document, &doc); err != nil {
 		panic(err) // it is not JSON, whatever the text was
 	}
 	return doc

@@ -41,6 +41,8 @@ func weigh(v any, left *int, levels int) error {
 	switch v := v.(type) {
 	case string:
 		*left -= len(v)
+	case encoded:
+		*left -= len(v)
 	case []any:
 		if levels == 0 {
 			return errTooNested

@@ -11,7 +11,6 @@ package jq
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/itchyny/gojq"
@@ -98,12 +97,4 @@ func (e *Expression) Eval(ctx context.Context, input any, values ...any) (any, e
 		return nil, describe(err)
 	}
 	return nil, errors.New("it gives more than one result, where one is needed: put brackets around it to make them a list")
-}
-
-// Encode returns a result as JSON, with the keys of objects in order.
-func Encode(v any) ([]byte, error) {
-	if err := fits(v); err != nil {
-		return nil, fmt.Errorf("its result %w", err)
-	}
-	return gojq.Marshal(v)
 }

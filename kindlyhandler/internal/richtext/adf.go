@@ -1,6 +1,9 @@
 package richtext
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // ADF returns what [AppendADF] writes, as encoding/json decodes it.
 func ADF(message string) []any {
@@ -17,22 +20,29 @@ func ADF(message string) []any {
 // quote is only one where it is outside of all others and of lists, an item
 // begins with a paragraph, and code has no other style.
 func AppendADF(out []byte, message string) []byte {
-	w := adfWriter{out: append(out, '[')}
 	message = valid(message)
 	doc, markup := parse(message)
 	if !markup {
 		if message = cleanLines(decodeEntities(message)); message == "" {
-			return append(w.out, ']')
+			return append(out, '[', ']')
 		}
 		doc = plainDocument(message)
 	}
-	w.doc = doc
+	size := len(doc.text) + adfOverhead*(len(doc.nodes)+1)
+	for _, link := range doc.links {
+		size += len(link)
+	}
+	w := adfWriter{doc: doc, out: append(slices.Grow(out, size), '[')}
 	for _, n := range doc.nodes {
 		w.node(n)
 	}
 	w.endLeaf()
 	return append(w.out, ']')
 }
+
+// adfOverhead is what a node of a document takes in this format on average, in
+// bytes, its text not counted.
+const adfOverhead = 40
 
 type adfWriter struct {
 	doc    *document

@@ -13,12 +13,14 @@ const maxNodesAhead = 256
 // parse reads a message and reports whether it contains a tag or a comment.
 func parse(message string) (doc *document, markup bool) {
 	p := parser{message: message}
-	if !isStrict(message) {
-		p.tokens = html.NewTokenizer(strings.NewReader(message))
+	if doc, markup = p.parse(); doc == nil {
+		p = parser{message: message, tokens: html.NewTokenizer(strings.NewReader(message))}
+		doc, markup = p.parse()
 	}
-	return p.parse()
+	return doc, markup
 }
 
+// parse returns nil without a tokenizer if the message is not strict.
 func (p *parser) parse() (doc *document, markup bool) {
 	message := p.message
 	p.text.Grow(len(message))
@@ -27,6 +29,9 @@ func (p *parser) parse() (doc *document, markup bool) {
 	for p.next() {
 		markup = markup || p.kind != html.TextToken
 		p.token()
+	}
+	if p.tokens == nil && p.offset < len(p.message) {
+		return nil, false
 	}
 	if !p.hiding() {
 		p.addText(p.message[p.offset:]) // a tag that never ends
@@ -39,13 +44,14 @@ func (p *parser) parse() (doc *document, markup bool) {
 type parser struct {
 	builder
 	message string
-	tokens  *html.Tokenizer // nil if it is strict
+	tokens  *html.Tokenizer // nil while it is strict
 	offset  int             // of the token after the current one
 
 	// The current token. What only looks like a tag or comment is text.
 	kind html.TokenType
 	raw  string
-	name []byte // of a tag
+	name []byte // of a tag that the tokenizer has read
+	tag  element
 	href string // of a strict tag
 
 	hidden string // the element whose content is being dropped
@@ -73,6 +79,7 @@ func (p *parser) next() bool {
 		if !isElementName(p.name) {
 			p.kind = html.TextToken
 		}
+		p.tag = elements[string(p.name)]
 	case html.CommentToken:
 		if strings.HasPrefix(p.raw, "</") || !strings.HasSuffix(p.raw, ">") {
 			p.kind = html.TextToken
@@ -114,8 +121,7 @@ func (p *parser) startTag() {
 		}
 		return
 	}
-	e := elements[string(p.name)]
-	switch e.role {
+	switch p.tag.role {
 	case hiddenRole:
 		// Only in foreign content does a slash at its end close an element.
 		if name := string(p.name); p.kind == html.StartTagToken || name != "svg" && name != "math" {
@@ -129,7 +135,7 @@ func (p *parser) startTag() {
 	case imageRole:
 		p.image()
 	default:
-		p.start(e)
+		p.start(p.tag)
 	}
 }
 
@@ -142,7 +148,7 @@ func (p *parser) endTag() {
 		}
 		return
 	}
-	p.end(elements[string(p.name)])
+	p.end(p.tag)
 }
 
 // image reads an image as a link to it. A remote image would tell its owner

@@ -10,39 +10,24 @@ import (
 // what Kindly does. That part is read here, several times as fast as by the
 // tokenizer that reads everything. Both read it as the same.
 
-// strictTags are the elements of that part. None changes how what is in it is
+// strictElements are the elements of that part. None changes how what is in it is
 // read.
-var strictTags = func() map[string]bool {
-	tags := make(map[string]bool)
+var strictElements = func() map[string]element {
+	strict := map[string]element{"span": {}}
 	for name, e := range elements {
-		tags[name] = e.role != hiddenRole && e.role != imageRole && name != "textarea" && name != "xmp"
+		if e.role != hiddenRole && e.role != imageRole && name != "textarea" && name != "xmp" {
+			strict[name] = e
+		}
 	}
-	tags["span"] = true
-	return tags
+	return strict
 }()
 
-// isStrict tells whether a message has tags of that part, and nothing else that
-// begins like a tag.
-func isStrict(message string) bool {
-	for {
-		start := strings.IndexByte(message, '<')
-		if start < 0 {
-			return true
-		}
-		tag, ok := readStrictTag(message[start:])
-		if !ok {
-			return false
-		}
-		message = message[start+tag.length:]
-	}
-}
-
-// strictTag is one of them.
+// strictTag is a tag of one of them.
 type strictTag struct {
-	length int
-	kind   html.TokenType
-	name   string
-	href   string // of a link
+	length  int
+	kind    html.TokenType
+	element element
+	href    string // of a link
 }
 
 // readStrictTag reads what begins with an angle bracket.
@@ -56,8 +41,7 @@ func readStrictTag(s string) (tag strictTag, ok bool) {
 	for i < len(s) && (s[i] >= 'a' && s[i] <= 'z' || i > start && s[i] >= '1' && s[i] <= '6') {
 		i++
 	}
-	tag.name = s[start:i]
-	if !strictTags[tag.name] {
+	if tag.element, ok = strictElements[s[start:i]]; !ok {
 		return tag, false
 	}
 	hasHref := false
@@ -81,22 +65,30 @@ func readStrictTag(s string) (tag strictTag, ok bool) {
 
 // readStrictAttribute reads an attribute such as ` href="https://…"`.
 func readStrictAttribute(s string) (name, value string, length int, ok bool) {
-	name, rest, found := strings.Cut(s[1:], `="`)
-	if !found || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") != "" {
+	i := 1
+	for i < len(s) && (s[i] >= 'a' && s[i] <= 'z' || s[i] == '-') {
+		i++
+	}
+	name, rest := s[1:i], s[i:]
+	if name == "" || !strings.HasPrefix(rest, `="`) {
 		return "", "", 0, false
 	}
+	rest = rest[len(`="`):]
 	end := strings.IndexAny(rest, "\"<>\r\x00")
 	if end < 0 || rest[end] != '"' {
 		return "", "", 0, false
 	}
-	value = strings.ReplaceAll(rest[:end], "&amp;", "&")
-	if strings.Count(rest[:end], "&") != strings.Count(rest[:end], "&amp;") {
-		return "", "", 0, false
+	value = rest[:end]
+	if n := strings.Count(value, "&"); n > 0 {
+		if n != strings.Count(value, "&amp;") {
+			return "", "", 0, false
+		}
+		value = strings.ReplaceAll(value, "&amp;", "&")
 	}
 	return name, value, 1 + len(name) + len(`="`) + end + 1, true
 }
 
-// nextStrict is next for a message that is strict.
+// nextStrict is next for a message that is strict. It stops before what is not.
 func (p *parser) nextStrict() bool {
 	rest := p.message[p.offset:]
 	if rest == "" {
@@ -109,9 +101,11 @@ func (p *parser) nextStrict() bool {
 		}
 		p.kind, p.raw = html.TextToken, rest[:end]
 	} else {
-		tag, _ := readStrictTag(rest)
-		p.kind, p.raw, p.href = tag.kind, rest[:tag.length], tag.href
-		p.name = append(p.name[:0], tag.name...)
+		tag, ok := readStrictTag(rest)
+		if !ok {
+			return false
+		}
+		p.kind, p.raw, p.tag, p.href = tag.kind, rest[:tag.length], tag.element, tag.href
 	}
 	p.offset += len(p.raw)
 	return true

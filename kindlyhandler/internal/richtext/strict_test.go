@@ -9,6 +9,13 @@ import (
 	"pgregory.net/rapid"
 )
 
+// isStrict tells whether a message is read without the tokenizer.
+func isStrict(message string) bool {
+	p := parser{message: message}
+	doc, _ := p.parse()
+	return doc != nil
+}
+
 // requireSame requires that a strict message is read as any other is.
 func requireSame(t require.TestingT, message string) {
 	fast := parser{message: message}
