@@ -118,6 +118,9 @@ func (s *Store) tryAttach(ctx context.Context) error {
 	if err := s.migrate(ctx, c.Conn()); err != nil {
 		return err
 	}
+	if err := s.admit(ctx, c.Conn()); err != nil {
+		return err
+	}
 	return s.enter(ctx, c.Conn())
 }
 

@@ -22,7 +22,8 @@ var migrations = []migration{{compatible: 1, sql: `
 CREATE TABLE @instances (
 	id      uuid PRIMARY KEY,
 	started timestamptz NOT NULL,
-	seen    timestamptz NOT NULL
+	seen    timestamptz NOT NULL,
+	sealer  bytea
 );
 CREATE TABLE @deliveries (
 	id          uuid PRIMARY KEY,
@@ -41,6 +42,7 @@ CREATE TABLE @deliveries (
 	chat        uuid,
 	key         bytea,
 	key_expires timestamptz NOT NULL,
+	sealer      bytea,
 	details     bytea NOT NULL,
 	answer      bytea,
 	body        bytea,
@@ -54,6 +56,7 @@ CREATE INDEX @prefix_pending ON @deliveries (webhook, upstream, received) WHERE 
 CREATE INDEX @prefix_claimed ON @deliveries (claim) WHERE claim IS NOT NULL;
 CREATE INDEX @prefix_settled ON @deliveries (state, settled) WHERE settled IS NOT NULL;
 CREATE INDEX @prefix_chats ON @deliveries (chat, id) WHERE chat IS NOT NULL;
+CREATE INDEX @prefix_sealers ON @deliveries (sealer);
 CREATE TABLE @keys (
 	key     bytea PRIMARY KEY,
 	expires timestamptz NOT NULL,

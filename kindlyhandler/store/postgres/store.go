@@ -57,6 +57,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // Options of a [Store]. Zero values mean the defaults.
@@ -75,8 +76,12 @@ type Options struct {
 	// agree to a second or so: one decides when its deliveries are due.
 	Log *zap.Logger
 	Now func() time.Time
-	// Losses counts the dead letters whose retention is over; default nothing.
+	// Losses counts the dead letters whose retention is over, and the deliveries
+	// that cannot be read any more; default nothing.
 	Losses *delivery.Losses
+	// Keys encrypt what quotes people; nil encrypts nothing. Open fails with a
+	// [*seal.UnknownKeyError] if they are too few for what is there.
+	Keys *seal.Keys
 
 	Limits
 
@@ -140,6 +145,7 @@ type Store struct {
 	queue    queue
 	identity identity
 	claims   claims
+	sealing  sealing
 	pending  pending
 	watch    watch
 	notices  notices
@@ -162,7 +168,7 @@ var prefixes = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,31}$`)
 
 // Open opens a store. It fails for what an operator must change before it can
 // ever work: a malformed DSN, a wrong password or database, a missing right, a
-// schema of a newer version. A database that does not answer within a second is
+// schema of a newer version, content whose encryption key is not there. A database that does not answer within a second is
 // no such thing: the store opens, its calls fail, and it goes on trying.
 func Open(o Options) (*Store, error) {
 	s := &Store{
@@ -186,6 +192,7 @@ func Open(o Options) (*Store, error) {
 	s.working, s.abort = context.WithCancel(context.Background())
 	s.queue.init()
 	s.claims.init()
+	s.sealing.init(o.Keys)
 	s.notices.init()
 	s.health.init()
 	s.close = sync.OnceValue(s.shut)
