@@ -1,6 +1,7 @@
 package kindly
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/doctor"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
 )
 
@@ -133,6 +135,7 @@ func (p *PostgresStore) Open(_ string, o StoreOptions) (Store, error) {
 		Prefix:   p.TablePrefix,
 		MaxConns: p.MaxConnections,
 		Limits:   postgres.Limits(o.Limits),
+		Keys:     o.Keys,
 		Log:      o.Log,
 		Losses:   o.Losses,
 	})
@@ -142,8 +145,16 @@ func (p *PostgresStore) Open(_ string, o StoreOptions) (Store, error) {
 	return postgresStore{store}, nil
 }
 
+// Examine implements [Examiner]. It connects, for a few seconds at the most.
+func (p *PostgresStore) Examine(ctx context.Context) []doctor.Finding {
+	return postgres.Examine(ctx, postgres.Options{DSN: p.dsn, Prefix: p.TablePrefix})
+}
+
 // Durable implements [Engine].
 func (*PostgresStore) Durable() bool { return true }
+
+// Encrypts implements [Encrypter].
+func (*PostgresStore) Encrypts() bool { return true }
 
 type postgresStore struct{ *postgres.Store }
 
@@ -153,7 +164,9 @@ func (s postgresStore) SetLimits(l Limits) { s.Store.SetLimits(postgres.Limits(l
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*PostgresStore)(nil)
-	_ Engine                = (*PostgresStore)(nil)
+	_ Encrypter             = (*PostgresStore)(nil)
+	_ KeyedStore            = postgresStore{}
+	_ Examiner              = (*PostgresStore)(nil)
 	_ delivery.Shared       = postgresStore{}
 	_ caddyfile.Unmarshaler = (*PostgresStore)(nil)
 )

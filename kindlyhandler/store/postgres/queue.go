@@ -52,10 +52,10 @@ type entry struct {
 	details  []byte
 	content  content
 	// bodied: the body that is there is sealed so already, and not in content.
-	bodied   func(sealer seal.ID) bool
-	wanted   bool // the claim
-	claimed  bool // granted
-	held     bool // behind an older one of its chat
+	bodied  func(sealer seal.ID) bool
+	wanted  bool // the claim
+	claimed bool // granted
+	held    bool // behind an older one of its chat
 }
 
 func newEntry(d *delivery.Delivery, keys *seal.Keys, bodied func(sealer seal.ID) bool) (*entry, error) {
