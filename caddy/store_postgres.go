@@ -32,6 +32,10 @@ func init() {
 // pauses are each one's own. The Caddys should have the same configuration, and
 // clocks that agree to a second or so.
 //
+// With `encryption_key`, what quotes people is encrypted before it is sent to the
+// database. A Caddy that lacks a key which the others encrypt with leaves what
+// they have stored to them.
+//
 // While the database cannot be reached, webhooks are refused, and Caddy goes on
 // trying. PgBouncer works in session mode only.
 type PostgresStore struct {

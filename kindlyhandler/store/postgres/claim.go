@@ -107,11 +107,7 @@ SELECT ` + allColumns + ` FROM d`
 
 // Revive implements [delivery.Store].
 func (s *Store) Revive(ctx context.Context, id uuid.UUID) (*delivery.Delivery, error) {
-	d, err := s.claimOne(ctx, id, delivery.Dead, delivery.ErrNotFound, reviveSQL, idOf(id), idOf(s.identity.id()), stamp(s.now()))
-	if err == nil {
-		s.pending.add(1)
-	}
-	return d, err
+	return s.claimOne(ctx, id, delivery.Dead, delivery.ErrNotFound, reviveSQL, idOf(id), idOf(s.identity.id()), stamp(s.now()))
 }
 
 const stateSQL = `SELECT state, sealer FROM @deliveries WHERE id = $1`
@@ -157,10 +153,14 @@ func (s *Store) claimOne(ctx context.Context, id uuid.UUID, in delivery.State, o
 		})
 		return c.SendBatch(ctx, &b).Close()
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		s.claimFailed(err)
 		return nil, s.blame(ctx, err)
+	}
+	if in == delivery.Dead && (unreadable != nil || len(found) > 0) { // it was revived
+		s.pending.add(1)
+	}
+	switch {
 	case unreadable != nil:
 		s.bury(ctx, map[uuid.UUID]error{id: unreadable})
 		return nil, unreadable

@@ -38,7 +38,7 @@ func (t timing) orDefaults() timing {
 
 // The times of instances are the server's: their own clocks may differ.
 const (
-	registerSQL = `INSERT INTO @instances (id, started, seen, sealer) VALUES ($1, clock_timestamp(), clock_timestamp(), $2)`
+	registerSQL = `INSERT INTO @instances (id, started, sealer, seen) VALUES ($1, clock_timestamp(), $2, clock_timestamp())`
 	beatSQL     = `UPDATE @instances SET seen = clock_timestamp(), sealer = $2 WHERE id = $1`
 	membersSQL  = `SELECT id FROM @instances WHERE seen > clock_timestamp() - make_interval(secs => $1) ORDER BY id`
 	totalSQL    = `SELECT coalesce(sum(pending), 0)::bigint FROM @counts`

@@ -39,19 +39,18 @@ UNION ALL SELECT sealer FROM @instances WHERE sealer IS NOT NULL AND id IS DISTI
 
 // sealing is what is known of the keys.
 type sealing struct {
-	// asking is held while the database is asked for sealers.
-	asking sync.Mutex
-
 	// The mutex is not held while anything is waited for. The zero ID is for what
 	// is not encrypted.
 	mu   sync.Mutex
 	keys *seal.Keys
-	// writing counts the transactions under way that write with each key; recent
-	// has those that have done so since the database was last asked.
-	writing map[seal.ID]int
-	recent  map[seal.ID]bool
-	// needed are the sealers that there were when it was asked; admitted says
-	// that it was, and that all were known.
+	// asked counts how often the database was asked for sealers, learned is the
+	// number of the latest of these whose answer was taken over.
+	asked, learned int
+	// writing counts the transactions under way that write with each key; written
+	// is the value of asked when the latest of them began, or ended.
+	writing, written map[seal.ID]int
+	// needed are the sealers that there were; admitted says that the database was
+	// asked, and that all were known.
 	needed   map[seal.ID]bool
 	admitted bool
 	told     map[seal.ID]bool // missing ones that were logged
@@ -59,8 +58,8 @@ type sealing struct {
 
 func (s *sealing) init(keys *seal.Keys) {
 	s.keys = keys
-	s.writing = make(map[seal.ID]int)
-	s.recent, s.needed, s.told = make(map[seal.ID]bool), make(map[seal.ID]bool), make(map[seal.ID]bool)
+	s.writing, s.written = make(map[seal.ID]int), make(map[seal.ID]int)
+	s.needed, s.told = make(map[seal.ID]bool), make(map[seal.ID]bool)
 }
 
 func (s *sealing) current() *seal.Keys {
@@ -74,16 +73,19 @@ func (s *sealing) current() *seal.Keys {
 func (s *sealing) use() *seal.Keys {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writing[s.keys.Sealer()]++
-	s.recent[s.keys.Sealer()] = true
+	id := s.keys.Sealer()
+	s.writing[id]++
+	s.written[id] = s.asked
 	return s.keys
 }
 
 func (s *sealing) done(keys *seal.Keys) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writing[keys.Sealer()]--; s.writing[keys.Sealer()] == 0 {
-		delete(s.writing, keys.Sealer())
+	id := keys.Sealer()
+	s.written[id] = s.asked
+	if s.writing[id]--; s.writing[id] == 0 {
+		delete(s.writing, id)
 	}
 }
 
@@ -147,14 +149,7 @@ func (s *Store) learnSealers(ctx context.Context) error {
 }
 
 func (s *Store) askSealers(ctx context.Context, c *pgx.Conn) error {
-	s.sealing.asking.Lock()
-	defer s.sealing.asking.Unlock()
-	s.sealing.mu.Lock()
-	clear(s.sealing.recent)
-	for id := range s.sealing.writing {
-		s.sealing.recent[id] = true
-	}
-	s.sealing.mu.Unlock()
+	number := s.sealing.ask()
 	rows, err := c.Query(ctx, s.sql(sealersSQL), idOf(s.identity.id()), s.timing.lease.Seconds())
 	if err != nil {
 		return err
@@ -167,7 +162,7 @@ func (s *Store) askSealers(ctx context.Context, c *pgx.Conn) error {
 	}); err != nil {
 		return err
 	}
-	forgotten, missing := s.sealing.learn(found)
+	forgotten, missing := s.sealing.learn(number, found)
 	for _, id := range forgotten {
 		if id == (seal.ID{}) {
 			s.log.Info("all deliveries are encrypted now")
@@ -181,12 +176,28 @@ func (s *Store) askSealers(ctx context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// learn takes over what there is in the database, and returns which of the known
-// keys are not needed any more, and which are missing that were not before.
-func (s *sealing) learn(found map[seal.ID]bool) (forgotten, missing []seal.ID) {
+// ask returns the number of a question to the database.
+func (s *sealing) ask() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.Copy(found, s.recent) // the database need not have known of them yet
+	s.asked++
+	return s.asked
+}
+
+// learn takes over what the database has said, and returns which of the known
+// keys are not needed any more, and which are missing that were not before.
+func (s *sealing) learn(number int, found map[seal.ID]bool) (forgotten, missing []seal.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number < s.learned { // a later one was answered sooner
+		return nil, nil
+	}
+	s.learned = number
+	for id, at := range s.written {
+		if at >= number || s.writing[id] > 0 { // the database need not have known of it yet
+			found[id] = true
+		}
+	}
 	sealer := s.keys.Sealer()
 	for id := range s.needed {
 		if !found[id] && id != sealer && s.keys.Require(id) == nil {
@@ -246,9 +257,10 @@ func sealerArgument(id seal.ID) []byte {
 
 // legible are the sealers of what keys open, but for NULL.
 func legible(keys *seal.Keys) [][]byte {
-	ids := [][]byte{}
-	for _, id := range keys.IDs() {
-		ids = append(ids, id[:])
+	known := keys.IDs()
+	ids := make([][]byte, len(known))
+	for i := range known {
+		ids[i] = known[i][:]
 	}
 	return ids
 }

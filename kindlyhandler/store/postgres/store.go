@@ -28,6 +28,16 @@
 // all the same. Until it is taken back, the same webhook is a duplicate. Drop
 // and Erase may have had their effect though they have failed.
 //
+// # Keys
+//
+// With Options.Keys, what quotes people is encrypted before it is sent
+// (sealing.go). Who has a delivery's key claims it; the others pass it by, and
+// what waits behind it in its chat waits for them. In a fleet a new key is first
+// given to all behind the old one, and then before it: see [Store.SetKeys].
+//
+// What has the key and cannot be read all the same is damaged: it becomes a dead
+// letter (bury.go), so that its chat goes on and somebody sees it.
+//
 // # What an operator must know
 //
 // The role needs CREATE on one schema, the first of its search_path, and no
