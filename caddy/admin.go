@@ -137,6 +137,8 @@ func asProblem(err error) error {
 		return problem(http.StatusNotFound, "no such delivery: it never was, was dropped, or is no longer kept")
 	case errors.Is(err, delivery.ErrBusy):
 		return problem(http.StatusConflict, "%w: GET /kindly/deliveries?chat_id=<id> shows those of its chat", err)
+	case errors.Is(err, delivery.ErrUnreadable):
+		return problem(http.StatusConflict, "%w", err)
 	case errors.Is(err, delivery.ErrNoLane):
 		return problem(http.StatusNotFound, "no such upstream: GET /kindly/status shows their names and labels")
 	case errors.Is(err, delivery.ErrClosed):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -440,6 +441,8 @@ func TestAdminRetry(t *testing.T) {
 		r.fails(http.MethodPost, "/kindly/deliveries/"+busy.String()+"/retry", "", http.StatusConflict, "is being attempted")
 		_, shown := r.request(http.MethodGet, "/kindly/deliveries/"+busy.String(), "")
 		require.Contains(t, shown, `"next_attempt_at":null`)
+		r.store.fails = fmt.Errorf("%w: for a reason", delivery.ErrUnreadable)
+		r.fails(http.MethodPost, "/kindly/deliveries/"+held.String()+"/retry", "", http.StatusConflict, "the delivery cannot be read here: for a reason")
 	})
 }
 

@@ -71,7 +71,9 @@ type App struct {
 	// digits, such as `openssl rand -base64 32` makes. The first one encrypts,
 	// all of them decrypt; when there is another key, write it before the old
 	// one, and leave out the old one when the status says that it is not needed
-	// any more. `off` in the place of the first one encrypts nothing more. Write
+	// any more. Where several Caddys share a store, all of them get a new key
+	// behind the old one first, so that each can read what the others write.
+	// `off` in the place of the first one encrypts nothing more. Write
 	// them as `{env.NAME}` or `{file.path}`: as they are, they get into the saved
 	// configuration. Default: none, so that nothing is encrypted.
 	EncryptionKeys []string `json:"encryption_keys,omitempty"`

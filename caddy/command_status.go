@@ -41,7 +41,8 @@ disk that it is on, how many webhooks are recognised as duplicates by memory
 (duplicate keys), and how many results of attempts are not on the disk yet
 (unsaved). With encryption_key, it tells the ids of the keys in their order, which
 one encrypts, and which are needed: one that is not can be left out. That is
-looked for once in a minute.
+looked for once in a minute, by "store postgres" every ten seconds; one that is
+missing there was given to another Caddy only, which what it encrypts waits for.
 
 Times are in UTC.`,
 		Args: cobra.NoArgs,

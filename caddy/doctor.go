@@ -20,8 +20,9 @@ import (
 
 // Examiner is an [Engine] that can say how it is without being opened.
 type Examiner interface {
-	// Examine does not touch what a server may be using.
-	Examine() doctor.Finding
+	// Examine changes nothing of what a server may be using. What it finds has no
+	// secret in it.
+	Examine(ctx context.Context) []doctor.Finding
 }
 
 // diagnosis is what the checks of a configuration have found.
@@ -248,7 +249,7 @@ func (e *examination) checkStore(webhooks []*webhook) func(context.Context) []do
 	unknown := func(why string) []doctor.Finding {
 		return []doctor.Finding{{Check: "store", Status: doctor.Unknown, Message: why}}
 	}
-	return func(context.Context) []doctor.Finding {
+	return func(ctx context.Context) []doctor.Finding {
 		if config.Apps.Kindly == nil && !keeps {
 			return unknown("there is none: no kindly_webhook has an upstream")
 		}
@@ -269,7 +270,7 @@ func (e *examination) checkStore(webhooks []*webhook) func(context.Context) []do
 		}
 		findings := unknown("its engine cannot be checked before the server runs")
 		if examiner, ok := app.engine.(Examiner); ok {
-			findings = []doctor.Finding{examiner.Examine()}
+			findings = examiner.Examine(ctx)
 		}
 		return append(findings, app.checkKeys()...)
 	}

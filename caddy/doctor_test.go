@@ -113,10 +113,10 @@ func TestCheckCertificates_notByName(t *testing.T) {
 }
 
 func TestStoresExamine(t *testing.T) {
-	f := (&MemoryStore{}).Examine()
+	f := (&MemoryStore{}).Examine(t.Context())[0]
 	assert.Equal(t, doctor.Warning, f.Status)
 	assert.Contains(t, f.Message, "it is in memory")
-	f = (&BoltStore{path: t.TempDir()}).Examine()
+	f = (&BoltStore{path: t.TempDir()}).Examine(t.Context())[0]
 	assert.Equal(t, doctor.Problem, f.Status)
 	assert.Contains(t, f.Message, "it is a directory: write the path of a file")
 }

@@ -52,7 +52,7 @@ func (a *App) setKeys() (err error) {
 	}
 	if e, ok := a.engine.(Encrypter); !ok || !e.Encrypts() {
 		name := strings.TrimPrefix(caddy.GetModuleID(a.engine), stores+".")
-		return fmt.Errorf("encryption_key: store %s encrypts nothing: leave it out, or write `store bolt`", name)
+		return fmt.Errorf("encryption_key: store %s encrypts nothing: leave it out, or write `store bolt` or `store postgres <dsn>`", name)
 	}
 	return nil
 }

@@ -97,14 +97,15 @@ func TestKeysAreChangedLive(t *testing.T) {
 
 // TestEncrypter has only engines take keys that can use them.
 func TestEncrypter(t *testing.T) {
-	bolts, memories := &App{engine: new(BoltStore)}, &App{engine: new(MemoryStore)}
-	for _, app := range []*App{bolts, memories} {
+	bolts, databases, memories := &App{engine: new(BoltStore)}, &App{engine: new(PostgresStore)}, &App{engine: new(MemoryStore)}
+	for _, app := range []*App{bolts, databases, memories} {
 		require.NoError(t, app.setKeys())
 		require.Nil(t, app.keys)
 		require.Empty(t, app.checkKeys())
 		app.EncryptionKeys = []string{keyText(1)}
 	}
 	require.NoError(t, bolts.setKeys())
+	require.NoError(t, databases.setKeys())
 	require.ErrorContains(t, memories.setKeys(), "encryption_key: store memory encrypts nothing: leave it out")
 }
 

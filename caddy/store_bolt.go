@@ -1,6 +1,7 @@
 package kindly
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -125,12 +126,12 @@ func (*BoltStore) Open(location string, o StoreOptions) (Store, error) {
 }
 
 // Examine implements [Examiner].
-func (b *BoltStore) Examine() doctor.Finding {
+func (b *BoltStore) Examine(context.Context) []doctor.Finding {
 	path, err := b.Locate()
 	if err != nil {
-		return doctor.Finding{Check: "store", Status: doctor.Problem, Message: err.Error(), Fix: "let the user that the server runs as write there, or write another path (`store bolt <path>`)"}
+		return []doctor.Finding{{Check: "store", Status: doctor.Problem, Message: err.Error(), Fix: "let the user that the server runs as write there, or write another path (`store bolt <path>`)"}}
 	}
-	return bolt.Examine(path)
+	return []doctor.Finding{bolt.Examine(path)}
 }
 
 // Durable implements [Engine].

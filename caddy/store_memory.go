@@ -1,6 +1,8 @@
 package kindly
 
 import (
+	"context"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -45,13 +47,13 @@ func (*MemoryStore) Open(_ string, o StoreOptions) (Store, error) {
 }
 
 // Examine implements [Examiner].
-func (*MemoryStore) Examine() doctor.Finding {
-	return doctor.Finding{
+func (*MemoryStore) Examine(context.Context) []doctor.Finding {
+	return []doctor.Finding{{
 		Check:   "store",
 		Status:  doctor.Warning,
 		Message: "it is in memory: what is pending when the server stops is lost",
 		Fix:     "leave out `store memory`, or write `store bolt <path>`",
-	}
+	}}
 }
 
 // Durable implements [Engine].

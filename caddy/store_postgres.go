@@ -1,6 +1,7 @@
 package kindly
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/doctor"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
 )
 
@@ -29,6 +31,10 @@ func init() {
 // silent for 15 seconds was delivering. A `rate` is for the fleet; breakers and
 // pauses are each one's own. The Caddys should have the same configuration, and
 // clocks that agree to a second or so.
+//
+// With `encryption_key`, what quotes people is encrypted before it is sent to the
+// database. A Caddy that lacks a key which the others encrypt with leaves what
+// they have stored to them.
 //
 // While the database cannot be reached, webhooks are refused, and Caddy goes on
 // trying. PgBouncer works in session mode only.
@@ -133,6 +139,7 @@ func (p *PostgresStore) Open(_ string, o StoreOptions) (Store, error) {
 		Prefix:   p.TablePrefix,
 		MaxConns: p.MaxConnections,
 		Limits:   postgres.Limits(o.Limits),
+		Keys:     o.Keys,
 		Log:      o.Log,
 		Losses:   o.Losses,
 	})
@@ -142,8 +149,16 @@ func (p *PostgresStore) Open(_ string, o StoreOptions) (Store, error) {
 	return postgresStore{store}, nil
 }
 
+// Examine implements [Examiner]. It connects, for a few seconds at the most.
+func (p *PostgresStore) Examine(ctx context.Context) []doctor.Finding {
+	return postgres.Examine(ctx, postgres.Options{DSN: p.dsn, Prefix: p.TablePrefix})
+}
+
 // Durable implements [Engine].
 func (*PostgresStore) Durable() bool { return true }
+
+// Encrypts implements [Encrypter].
+func (*PostgresStore) Encrypts() bool { return true }
 
 type postgresStore struct{ *postgres.Store }
 
@@ -153,7 +168,9 @@ func (s postgresStore) SetLimits(l Limits) { s.Store.SetLimits(postgres.Limits(l
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*PostgresStore)(nil)
-	_ Engine                = (*PostgresStore)(nil)
+	_ Encrypter             = (*PostgresStore)(nil)
+	_ KeyedStore            = postgresStore{}
+	_ Examiner              = (*PostgresStore)(nil)
 	_ delivery.Shared       = postgresStore{}
 	_ caddyfile.Unmarshaler = (*PostgresStore)(nil)
 )

@@ -189,7 +189,8 @@ func (q *Dispatcher) makeDue(ctx context.Context, deliveries []*Delivery) (int, 
 	return int(made.Load()), err
 }
 
-// claim claims a listed delivery to retry it, nil if it has changed since.
+// claim claims a listed delivery to retry it, nil if it has changed since or
+// cannot be read.
 func (q *Dispatcher) claim(ctx context.Context, listed *Delivery) (d *Delivery, err error) {
 	switch listed.State {
 	case Dead:
@@ -199,7 +200,7 @@ func (q *Dispatcher) claim(ctx context.Context, listed *Delivery) (d *Delivery, 
 	default:
 		return nil, nil
 	}
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrBusy) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrBusy) || errors.Is(err, ErrUnreadable) {
 		return nil, nil
 	}
 	return d, err

@@ -376,3 +376,26 @@ func TestRetryAllWithABrokenStore(t *testing.T) {
 		require.Len(r, page.Deliveries, 3)
 	})
 }
+
+// What cannot be read here is left alone, and keeps nothing else from being
+// retried.
+func TestRetryAllOfWhatCannotBeRead(t *testing.T) {
+	run(t, func(r *rig) {
+		for range 3 {
+			r.dead()
+		}
+		var revived atomic.Int32
+		r.store.on(&r.store.revive, func(context.Context) error {
+			if revived.Add(1) == 1 {
+				return delivery.ErrUnreadable
+			}
+			return nil
+		})
+		r.upstream.replies(always(success))
+		require.Equal(r, 2, r.all(delivery.Query{}))
+		r.passes(time.Second)
+		page, err := r.q.List(r.Context(), delivery.Query{States: []delivery.State{delivery.Delivered}, Limit: 10})
+		require.NoError(r, err)
+		require.Len(r, page.Deliveries, 2)
+	})
+}

@@ -24,6 +24,10 @@ var (
 	// ErrBusy means that a delivery is being attempted, or waits for an
 	// earlier one of its chat.
 	ErrBusy = errors.New("the delivery is being attempted, or waits for an earlier one of its chat")
+	// ErrUnreadable means that a delivery is there, but that this process cannot
+	// read it: it is damaged, or encrypted with a key that is not here. It says
+	// nothing of others.
+	ErrUnreadable = errors.New("the delivery cannot be read here")
 	// ErrClosed means that the store, or the dispatcher, was closed.
 	ErrClosed = errors.New("closed")
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -33,6 +34,9 @@ func Export(ctx context.Context, from Source, w io.Writer) (int, error) {
 		d, err := from.Get(ctx, ref.id)
 		if errors.Is(err, delivery.ErrNotFound) {
 			continue // gone since
+		}
+		if errors.Is(err, delivery.ErrUnreadable) { // nobody should have to look for it
+			err = fmt.Errorf("delivery %s: %w", ref.id, err)
 		}
 		if err == nil {
 			err = out.Write(d)

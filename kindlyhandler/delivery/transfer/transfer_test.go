@@ -47,6 +47,24 @@ func idsIn(t *testing.T, file string) (ids []uuid.UUID) {
 	return ids
 }
 
+// unreadable is a source of one delivery that cannot be read.
+type unreadable struct{ *memory.Store }
+
+func (unreadable) Get(context.Context, uuid.UUID) (*delivery.Delivery, error) {
+	return nil, fmt.Errorf("%w: for a reason", delivery.ErrUnreadable)
+}
+
+// An export is not silent about what it cannot have, and names it.
+func TestExportOfWhatCannotBeRead(t *testing.T) {
+	from := newStore()
+	d := small(1)
+	_, err := from.Import(t.Context(), []*delivery.Delivery{d})
+	require.NoError(t, err)
+	_, err = transfer.Export(t.Context(), unreadable{from}, io.Discard)
+	require.EqualError(t, err, "delivery "+d.ID.String()+": the delivery cannot be read here: for a reason")
+	require.ErrorIs(t, err, delivery.ErrUnreadable)
+}
+
 // What is exported and imported is the same, and exported again the same file.
 func TestMove(t *testing.T) {
 	from, to := newStore(), newStore()

@@ -16,6 +16,7 @@ type columns struct {
 	elapsed                        []int64
 	tries                          []int32
 	keys, details, answers         [][]byte
+	sealers                        [][]byte
 	bodies, customers, transcripts [][]byte
 }
 
@@ -30,5 +31,6 @@ func (c *columns) add(number int, e *entry) {
 	c.due, c.received, c.expires = append(c.due, stamp(d.DueAt)), append(c.received, stamp(d.ReceivedAt)), append(c.expires, stamp(d.KeyExpires))
 	c.elapsed, c.tries = append(c.elapsed, int64(d.Elapsed)), append(c.tries, int32(d.Tries))
 	c.keys, c.details, c.answers = append(c.keys, keyOf(d.Key)), append(c.details, e.details), append(c.answers, e.content.answer)
+	c.sealers = append(c.sealers, sealerArgument(e.sealer))
 	c.bodies, c.customers, c.transcripts = append(c.bodies, e.content.body), append(c.customers, e.content.customer), append(c.transcripts, e.content.transcript)
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // commit is a goroutine that commits puts and saves, many in a transaction. It
@@ -33,10 +34,16 @@ func (s *Store) commit() {
 func (s *Store) transact(batch []*operation) {
 	instance := s.identity.id()
 	barrier := rand.Int64() //nolint:gosec // nobody gains by guessing it
-	sent := false
+	sent, known := false, true
+	keys := s.sealing.use()
+	defer func() {
+		if known {
+			s.sealing.done(keys)
+		}
+	}()
 	err := s.call(s.working, func(ctx context.Context, c *pgxpool.Conn) error {
 		sent = true
-		return s.send(ctx, c, batch, instance, barrier)
+		return s.send(ctx, c, batch, keys, instance, barrier)
 	})
 	switch {
 	case err == nil:
@@ -49,7 +56,11 @@ func (s *Store) transact(batch []*operation) {
 			err = &problem{text: "the database cannot be reached: it did not answer in time", down: true}
 		}
 		_ = s.blame(s.working, err)
-		s.workers.Go(func() { s.resolve(batch, instance, barrier) })
+		known = false
+		s.workers.Go(func() {
+			defer s.sealing.done(keys)
+			s.resolve(batch, instance, barrier)
+		})
 		return
 	}
 	explained := s.blame(s.working, err)
@@ -82,10 +93,13 @@ func (s *Store) again(batch []*operation, err error) bool {
 
 // send does a batch in one round trip, which is one transaction: it is
 // committed by the message that ends it.
-func (s *Store) send(ctx context.Context, c *pgxpool.Conn, batch []*operation, instance uuid.UUID, barrier int64) error {
+func (s *Store) send(ctx context.Context, c *pgxpool.Conn, batch []*operation, keys *seal.Keys, instance uuid.UUID, barrier int64) error {
 	locks := []int64{barrier}
 	var puts, saves []*operation
 	for _, o := range batch {
+		if err := o.encode(keys); err != nil {
+			return err
+		}
 		o.err, o.unblocked = nil, false
 		locks = append(locks, o.locks...)
 		if o.save != nil {
@@ -208,6 +222,19 @@ func (s *Store) lookUp(ctx context.Context, c *pgxpool.Conn, barrier int64, ids 
 		return err
 	})
 	return c.SendBatch(ctx, &b).Close()
+}
+
+// encode makes what is stored anew if the key that seals has changed since.
+func (o *operation) encode(keys *seal.Keys) error {
+	for _, e := range o.entries() {
+		if e.sealer == keys.Sealer() {
+			continue
+		}
+		if err := e.encode(keys); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *operation) entries() []*entry {

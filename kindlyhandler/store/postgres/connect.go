@@ -118,6 +118,9 @@ func (s *Store) tryAttach(ctx context.Context) error {
 	if err := s.migrate(ctx, c.Conn()); err != nil {
 		return err
 	}
+	if err := s.admit(ctx, c.Conn()); err != nil {
+		return err
+	}
 	return s.enter(ctx, c.Conn())
 }
 
@@ -127,37 +130,50 @@ var errPooler = &problem{
 	final: true,
 }
 
-// refusePooler finds out whether two connections of ours share one session of
-// the server, which poolers in transaction mode make of them. It costs nothing
-// unless there is a pooler: that has process ids of its own.
+// refusePooler refuses a pooler in transaction mode. One that was found to have
+// another mode is not asked again.
 func (s *Store) refusePooler(ctx context.Context, c *pgx.Conn) error {
+	if _, sound := s.warnings.Load(errPooler); sound {
+		return nil
+	}
+	pooled, err := findPooler(ctx, c, s.pool.Config().ConnConfig)
+	if pooled && err == nil {
+		s.warnings.Store(errPooler, false)
+	}
+	return err
+}
+
+// findPooler tells whether there is a pooler on the way, and fails if two
+// connections share one session of the server, which poolers in transaction mode
+// make of them. It costs nothing unless there is a pooler: that has process ids
+// of its own.
+func findPooler(ctx context.Context, c *pgx.Conn, config *pgx.ConnConfig) (pooled bool, err error) {
 	var pid uint32
 	const question = `SELECT pg_backend_pid()`
 	if err := c.QueryRow(ctx, question, pgx.QueryExecModeExec).Scan(&pid); err != nil {
-		return err
+		return false, err
 	}
-	if _, sound := s.warnings.Load(errPooler); sound || pid == c.PgConn().PID() {
-		return nil
+	if pid == c.PgConn().PID() {
+		return false, nil
 	}
-	other, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	other, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return err
+		return true, err
 	}
 	defer func() { _ = other.Close(ctx) }()
 	for range 5 {
 		var mine, others uint32
 		if err := c.QueryRow(ctx, question, pgx.QueryExecModeExec).Scan(&mine); err != nil {
-			return err
+			return true, err
 		}
 		if err := other.QueryRow(ctx, question, pgx.QueryExecModeExec).Scan(&others); err != nil {
-			return err
+			return true, err
 		}
 		if mine == others || mine != pid {
-			return errPooler
+			return true, errPooler
 		}
 	}
-	s.warnings.Store(errPooler, false)
-	return nil
+	return true, nil
 }
 
 // call runs f on a connection, again if it fails in a way that may pass: the

@@ -14,7 +14,7 @@ func TestContentComesBack(t *testing.T) {
 		require.True(t, bytes.Equal(b, got))
 	}
 	require.Less(t, len(pack(bytes.Repeat([]byte("long "), 1000))), 1000)
-	for _, b := range [][]byte{{2, 0}, {packedS2, 0xff, 0xff, 0xff}, {packedS2}} {
+	for _, b := range [][]byte{{3, 0}, {packedSealed, 0}, {packedS2, 0xff, 0xff, 0xff}, {packedS2}} {
 		_, err := unpack(b)
 		require.ErrorIs(t, err, errPacking)
 	}

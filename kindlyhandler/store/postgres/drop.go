@@ -84,7 +84,7 @@ func (s *Store) dropWhere(ctx context.Context, sql string, argument any) (droppe
 		var b pgx.Batch
 		b.Queue(s.sql(lockSQL), sorted(locks))
 		b.Queue(s.sql(dropSQL), ids, idOf(uuid.Nil)).Query(func(rows pgx.Rows) (err error) {
-			dropped, err = collect(rows, false, func(*delivery.Delivery, error) bool { return true })
+			dropped, err = collect(rows, false, s.sealing.current(), func(*delivery.Delivery, error) bool { return true })
 			return err
 		})
 		return c.SendBatch(ctx, &b).Close()

@@ -63,7 +63,8 @@ func explain(err error) error {
 	var server *pgconn.PgError
 	switch {
 	case err == nil, errors.As(err, &known),
-		errors.Is(err, delivery.ErrClosed), errors.Is(err, delivery.ErrNotFound), errors.Is(err, delivery.ErrBusy):
+		errors.Is(err, delivery.ErrClosed), errors.Is(err, delivery.ErrNotFound), errors.Is(err, delivery.ErrBusy),
+		errors.Is(err, delivery.ErrUnreadable):
 		return err
 	case errors.As(err, &server):
 		return explainServer(server)
@@ -148,7 +149,7 @@ func definite(err error) bool {
 		return server.Severity == "ERROR" || server.SeverityUnlocalized == "ERROR"
 	}
 	_, known := errors.AsType[*problem](err)
-	return known || pgconn.SafeToRetry(err)
+	return known || errors.Is(err, delivery.ErrUnreadable) || pgconn.SafeToRetry(err)
 }
 
 // repeatable tells whether a call that failed without an effect may fare better

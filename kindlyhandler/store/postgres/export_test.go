@@ -86,5 +86,5 @@ var Statements = map[string]string{
 	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
 	"find": findSQL, "get": getSQL, "list": listSQL, "list of a chat": listChatSQL, "count": countSQL, "drop": dropSQL, "place": placeSQL, "places": placesSQL,
 	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
-	"known": knownSQL, "queued": queuedSQL,
+	"sealers": sealersSQL, "bury": burySQL, "known": knownSQL, "queued": queuedSQL,
 }

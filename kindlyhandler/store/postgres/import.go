@@ -25,8 +25,8 @@ JOIN @deliveries x ON x.webhook = c.webhook AND x.upstream = c.upstream AND x.ch
 INSERT INTO @keys AS k (key, expires, ids) VALUES ($1, $2, $3)
 ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids, asked = false WHERE k.expires <= $4 OR k.ids = '{}'`
 	adoptSQL = `
-INSERT INTO @deliveries (id, webhook, upstream, state, held, due, received, settled, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+INSERT INTO @deliveries (id, webhook, upstream, state, held, due, received, settled, elapsed, tries, chat, key, key_expires, sealer, details, answer, body, customer, transcript)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
 	noteSQL = `INSERT INTO @counts (webhook, upstream, pending, delivered, dead) VALUES ($1, $2, $3, $4, $5)`
 )
 
@@ -43,9 +43,11 @@ func (s *Store) Import(ctx context.Context, deliveries []*delivery.Delivery) (im
 		return 0, err
 	}
 	defer end()
+	keys := s.sealing.use()
+	defer s.sealing.done(keys)
 	entries := make([]*entry, 0, len(deliveries))
 	for _, d := range deliveries {
-		e, err := newEntry(d)
+		e, err := newEntry(d, keys, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -105,7 +107,7 @@ func (s *Store) adopt(ctx context.Context, tx pgx.Tx, entries []*entry) (fresh [
 		counts[d.Lane][d.State]++
 		b.Queue(s.sql(adoptSQL), idOf(d.ID), d.Lane.Webhook, d.Lane.Upstream, int16(d.State), held,
 			stamp(d.DueAt), stamp(d.ReceivedAt), settled, int64(d.Elapsed), d.Tries, idOf(e.chat), keyOf(d.Key), stamp(d.KeyExpires),
-			e.details, e.content.answer, e.content.body, e.content.customer, e.content.transcript)
+			sealerArgument(e.sealer), e.details, e.content.answer, e.content.body, e.content.customer, e.content.transcript)
 	}
 	for lane, n := range counts {
 		b.Queue(s.sql(noteSQL), lane.Webhook, lane.Upstream, n[delivery.Pending], n[delivery.Delivered], n[delivery.Dead])

@@ -38,8 +38,8 @@ func (t timing) orDefaults() timing {
 
 // The times of instances are the server's: their own clocks may differ.
 const (
-	registerSQL = `INSERT INTO @instances (id, started, seen) VALUES ($1, clock_timestamp(), clock_timestamp())`
-	beatSQL     = `UPDATE @instances SET seen = clock_timestamp() WHERE id = $1`
+	registerSQL = `INSERT INTO @instances (id, started, sealer, seen) VALUES ($1, clock_timestamp(), $2, clock_timestamp())`
+	beatSQL     = `UPDATE @instances SET seen = clock_timestamp(), sealer = $2 WHERE id = $1`
 	membersSQL  = `SELECT id FROM @instances WHERE seen > clock_timestamp() - make_interval(secs => $1) ORDER BY id`
 	totalSQL    = `SELECT coalesce(sum(pending), 0)::bigint FROM @counts`
 	reapSQL     = `DELETE FROM @instances WHERE seen <= clock_timestamp() - make_interval(secs => $1) RETURNING id`
@@ -83,8 +83,9 @@ func (i *identity) alone() bool {
 
 // enter registers the instance, unless it is registered still.
 func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
+	sealer := s.sealing.current().Sealer()
 	if id := s.identity.id(); id != uuid.Nil {
-		tag, err := c.Exec(ctx, s.sql(beatSQL), idOf(id))
+		tag, err := c.Exec(ctx, s.sql(beatSQL), idOf(id), sealerArgument(sealer))
 		if err != nil {
 			return err
 		}
@@ -98,7 +99,7 @@ func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.Exec(ctx, s.sql(registerSQL), idOf(id)); err != nil {
+	if _, err := c.Exec(ctx, s.sql(registerSQL), idOf(id), sealerArgument(sealer)); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -160,7 +161,7 @@ func (s *Store) beat() {
 	err := s.call(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		members = nil
 		var b pgx.Batch
-		b.Queue(s.sql(beatSQL), idOf(id)).Exec(counter(&alive))
+		b.Queue(s.sql(beatSQL), idOf(id), sealerArgument(s.sealing.current().Sealer())).Exec(counter(&alive))
 		if reap {
 			b.Queue(s.sql(reapSQL), lease).Exec(counter(&dead))
 		}

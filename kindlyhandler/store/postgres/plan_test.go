@@ -31,6 +31,7 @@ func TestPlans(t *testing.T) {
 	indexes := map[string]string{
 		"claim": "kindly_claimable", "next": "kindly_claimable", "put": "kindly_order", "save": "kindly_order", "list": "kindly_deliveries_pkey",
 		"list of a chat": "kindly_chats", "count": "kindly_pending", "expire": "kindly_settled", "expire keys": "kindly_expiries", "orphans": "kindly_claimed",
+		"bury": "kindly_order", "sealers": "kindly_sealers",
 		"find": "kindly_keys_pkey", "unclaim": "kindly_claimed", "warn": "kindly_settled",
 	}
 	for _, before := range []func(){

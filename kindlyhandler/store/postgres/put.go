@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // putSQL stores the deliveries of many webhooks, each of which is numbered. It
@@ -19,24 +20,24 @@ import (
 const putSQL = `
 WITH d AS (
 	SELECT * FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::bool[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::int[],
-		$10::uuid[], $11::bytea[], $12::timestamptz[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::bytea[])
-	WITH ORDINALITY AS t(put, id, webhook, upstream, wanted, due, received, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript, n)
+		$10::uuid[], $11::bytea[], $12::timestamptz[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::bytea[], $18::bytea[])
+	WITH ORDINALITY AS t(put, id, webhook, upstream, wanted, due, received, elapsed, tries, chat, key, key_expires, sealer, details, answer, body, customer, transcript, n)
 ), ahead AS MATERIALIZED (
 	SELECT d.n, d.put, (SELECT count(*) FROM (
-		SELECT FROM @deliveries x WHERE x.webhook = d.webhook AND x.upstream = d.upstream AND x.chat = d.chat AND x.state = 0 AND NOT x.revived ORDER BY x.seq LIMIT $18
+		SELECT FROM @deliveries x WHERE x.webhook = d.webhook AND x.upstream = d.upstream AND x.chat = d.chat AND x.state = 0 AND NOT x.revived ORDER BY x.seq LIMIT $19
 	) q) AS pending FROM d WHERE d.chat IS NOT NULL
 ), crowded AS MATERIALIZED (
-	SELECT DISTINCT put FROM ahead WHERE pending >= $18
+	SELECT DISTINCT put FROM ahead WHERE pending >= $19
 ), taken AS (
 	INSERT INTO @keys AS k (key, expires, ids)
 	SELECT d.key, max(d.key_expires), array_agg(d.id ORDER BY d.n) FROM d
 	WHERE d.key IS NOT NULL AND d.put NOT IN (SELECT put FROM crowded) GROUP BY d.key ORDER BY d.key
-	ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids, asked = false WHERE k.expires <= $19 OR k.ids = '{}'
+	ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, ids = excluded.ids, asked = false WHERE k.expires <= $20 OR k.ids = '{}'
 	RETURNING k.key
 ), stored AS (
-	INSERT INTO @deliveries (id, webhook, upstream, state, held, claim, due, received, elapsed, tries, chat, key, key_expires, details, answer, body, customer, transcript)
-	SELECT d.id, d.webhook, d.upstream, 0, coalesce(a.pending > 0, false), CASE WHEN d.wanted AND coalesce(a.pending, 0) = 0 THEN $20::uuid END,
-		d.due, d.received, d.elapsed, d.tries, d.chat, d.key, d.key_expires, d.details, d.answer, d.body, d.customer, d.transcript
+	INSERT INTO @deliveries (id, webhook, upstream, state, held, claim, due, received, elapsed, tries, chat, key, key_expires, sealer, details, answer, body, customer, transcript)
+	SELECT d.id, d.webhook, d.upstream, 0, coalesce(a.pending > 0, false), CASE WHEN d.wanted AND coalesce(a.pending, 0) = 0 THEN $21::uuid END,
+		d.due, d.received, d.elapsed, d.tries, d.chat, d.key, d.key_expires, d.sealer, d.details, d.answer, d.body, d.customer, d.transcript
 	FROM d LEFT JOIN ahead a ON a.n = d.n
 	WHERE d.put NOT IN (SELECT put FROM crowded) AND (d.key IS NULL OR d.key IN (SELECT key FROM taken))
 	ORDER BY d.n
@@ -45,7 +46,7 @@ WITH d AS (
 	INSERT INTO @counts (webhook, upstream, pending) SELECT webhook, upstream, count(*) FROM stored GROUP BY webhook, upstream
 )
 SELECT d.n, s.id IS NOT NULL, s.claim IS NOT NULL, coalesce(s.held, false),
-	CASE WHEN c.put IS NULL THEN false ELSE (SELECT true FROM @keys k WHERE k.key = d.key AND k.expires > $19 AND k.ids <> '{}' LIMIT 1) IS NULL END
+	CASE WHEN c.put IS NULL THEN false ELSE (SELECT true FROM @keys k WHERE k.key = d.key AND k.expires > $20 AND k.ids <> '{}' LIMIT 1) IS NULL END
 FROM d LEFT JOIN stored s ON s.id = d.id LEFT JOIN crowded c ON c.put = d.put`
 
 // Put implements [delivery.Store].
@@ -58,9 +59,9 @@ func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error 
 	if !s.pending.fits(len(deliveries), s.limits.Load().MaxPending) {
 		return delivery.ErrFull
 	}
-	o := &operation{}
+	o, keys := &operation{}, s.sealing.current()
 	for _, d := range deliveries {
-		e, err := newEntry(d)
+		e, err := newEntry(d, keys, nil)
 		if err != nil {
 			return err
 		}
@@ -72,7 +73,7 @@ func (s *Store) Put(ctx context.Context, deliveries []*delivery.Delivery) error 
 			o.locks, o.marks = append(o.locks, lock), append(o.marks, lock)
 		}
 		if e.wanted {
-			s.claims.add(d.ID)
+			s.claims.add(d.ID, e.sealer)
 		}
 	}
 	if key := deliveries[0].Key; key != (delivery.Key{}) {
@@ -98,7 +99,7 @@ func (s *Store) queuePuts(b *pgx.Batch, puts []*operation, instance uuid.UUID) {
 		}
 	}
 	b.Queue(s.sql(putSQL), c.numbers, c.ids, c.webhooks, c.upstreams, c.wanted, c.due, c.received, c.elapsed, c.tries,
-		c.chats, c.keys, c.expires, c.details, c.answers, c.bodies, c.customers, c.transcripts,
+		c.chats, c.keys, c.expires, c.sealers, c.details, c.answers, c.bodies, c.customers, c.transcripts,
 		delivery.MaxPendingPerChat, stamp(s.now()), idOf(instance),
 	).Query(func(rows pgx.Rows) error {
 		var n int64
@@ -123,6 +124,8 @@ func (s *Store) stored(o *operation, err error) {
 	for _, e := range o.put {
 		if err != nil || !e.claimed {
 			s.claims.remove(e.delivery.ID)
+		} else {
+			s.claims.add(e.delivery.ID, e.sealer) // which may have changed on the way
 		}
 		if err == nil && !e.claimed && !e.held {
 			s.notify(e.delivery.Lane)
@@ -171,19 +174,27 @@ func (p *pending) set(n, asked int) {
 // claims are the deliveries that the callers have, or are about to have.
 type claims struct {
 	mu   sync.Mutex
-	mine map[uuid.UUID]struct{}
+	mine map[uuid.UUID]seal.ID // its sealer
 	// stray: a call that claims has failed, and may have claimed nevertheless.
 	stray bool
 	// granting is held for reading while a call claims what it does not know yet.
 	granting sync.RWMutex
 }
 
-func (c *claims) init() { c.mine = make(map[uuid.UUID]struct{}) }
+func (c *claims) init() { c.mine = make(map[uuid.UUID]seal.ID) }
 
-func (c *claims) add(id uuid.UUID) {
+func (c *claims) add(id uuid.UUID, sealer seal.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mine[id] = struct{}{}
+	c.mine[id] = sealer
+}
+
+// sealedBy returns what says whether a delivery, if a caller has it, has a sealer.
+func (c *claims) sealedBy(id uuid.UUID) func(sealer seal.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sealer, ok := c.mine[id]
+	return func(other seal.ID) bool { return ok && other == sealer }
 }
 
 func (c *claims) remove(id uuid.UUID) {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 const (
@@ -47,24 +48,42 @@ type operation struct {
 type entry struct {
 	delivery *delivery.Delivery // nobody changes it
 	chat     uuid.UUID
+	sealer   seal.ID // of details and content
 	details  []byte
 	content  content
-	wanted   bool // the claim
-	claimed  bool // granted
-	held     bool // behind an older one of its chat
+	// bodied: the body that is there is sealed so already, and not in content.
+	bodied  func(sealer seal.ID) bool
+	wanted  bool // the claim
+	claimed bool // granted
+	held    bool // behind an older one of its chat
 }
 
-func newEntry(d *delivery.Delivery) (*entry, error) {
+func newEntry(d *delivery.Delivery, keys *seal.Keys, bodied func(sealer seal.ID) bool) (*entry, error) {
 	if !nameable(d.Lane) {
 		return nil, errName
 	}
-	encoded, err := encodeDetails(d)
-	if err != nil {
-		return nil, err
-	}
 	kept := *d
 	kept.Memo = nil
-	return &entry{delivery: &kept, chat: chatOf(d.ChatID), details: encoded, content: encodeContent(d), wanted: d.Claimed}, nil
+	e := &entry{delivery: &kept, chat: chatOf(d.ChatID), wanted: d.Claimed, bodied: bodied}
+	return e, e.encode(keys)
+}
+
+// encode makes what is stored of the delivery with keys.
+func (e *entry) encode(keys *seal.Keys) (err error) {
+	d := e.delivery
+	if e.details, err = encodeDetails(d, keys); err != nil {
+		return err
+	}
+	e.sealer = keys.Sealer()
+	e.content = content{
+		customer:   sealed(d.Customer, keys, d.ID, kindCustomer),
+		transcript: sealed(d.Transcript, keys, d.ID, kindTranscript),
+		answer:     sealed(d.Answer, keys, d.ID, kindAnswer),
+	}
+	if e.bodied == nil || !e.bodied(e.sealer) {
+		e.content.body = sealed(d.Body, keys, d.ID, kindBody)
+	}
+	return nil
 }
 
 func (e *entry) size() int {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -9,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // ask reads, again if the connection was lost: that changes nothing.
@@ -32,7 +34,7 @@ func (s *Store) query(ctx context.Context, all bool, sql string, arguments ...an
 		if err != nil {
 			return err
 		}
-		found, err = collect(rows, all, nil)
+		found, err = collect(rows, all, s.sealing.current(), nil)
 		return err
 	})
 	if err != nil {
@@ -51,7 +53,8 @@ SELECT (SELECT count(*) FROM live WHERE NOT asked) > (SELECT count(*) FROM marke
 FROM (VALUES (1)) one LEFT JOIN (live CROSS JOIN LATERAL unnest(live.ids) WITH ORDINALITY u(id, n) JOIN @deliveries d ON d.id = u.id) ON true ORDER BY u.n`
 
 // Find implements [delivery.Store]. It notes that somebody knows of the webhook
-// now: it is not taken back any more.
+// now: it is not taken back any more. Of what is encrypted with a key that is not
+// here it returns the rest.
 func (s *Store) Find(ctx context.Context, key delivery.Key) (all []*delivery.Delivery, err error) {
 	for again := true; again && err == nil; {
 		again = false
@@ -82,13 +85,19 @@ func (s *Store) find(ctx context.Context, c *pgxpool.Conn, key delivery.Key) (al
 		if !r.id.Valid {
 			continue
 		}
-		d, err := r.delivery()
-		if err != nil {
+		d, err := r.delivery(s.sealing.current())
+		if err != nil && !isUnknownKey(err) {
 			return nil, false, err
 		}
 		all = append(all, d)
 	}
 	return all, again, rows.Err()
+}
+
+// isUnknownKey tells whether something cannot be read for want of its key.
+func isUnknownKey(err error) bool {
+	_, ok := errors.AsType[*seal.UnknownKeyError](err)
+	return ok
 }
 
 const getSQL = `SELECT ` + allColumns + ` FROM @deliveries d WHERE d.id = $1`
@@ -134,7 +143,8 @@ WITH w AS MATERIALIZED (
 // highest is above all ids that are used.
 var highest = uuid.Max
 
-// List implements [delivery.Store].
+// List implements [delivery.Store]. Of a delivery that cannot be read, all that
+// can be is in the list.
 func (s *Store) List(ctx context.Context, q delivery.Query) (page delivery.Page, err error) {
 	before := q.Before
 	if before == uuid.Nil {
@@ -169,10 +179,9 @@ func (s *Store) List(ctx context.Context, q delivery.Query) (page delivery.Page,
 			if !r.id.Valid {
 				continue
 			}
-			d, err := r.delivery()
-			if err != nil {
-				s.broken(d, err)
-				continue
+			d, err := r.delivery(s.sealing.current())
+			if err != nil && !errors.Is(err, delivery.ErrUnreadable) {
+				return err
 			}
 			page.Deliveries = append(page.Deliveries, d)
 		}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // details are the fields of a delivery that no statement asks for. Strangers
@@ -26,6 +28,15 @@ type details struct {
 	TicketID        string    `cbor:"5,keyasint,omitempty"`
 	TicketURL       string    `cbor:"6,keyasint,omitempty"`
 	Trace           string    `cbor:"7,keyasint,omitempty"`
+	// Ticket, in an encrypted delivery, has what TicketID and TicketURL have not
+	// then.
+	Ticket []byte `cbor:"8,keyasint,omitempty"`
+}
+
+// ticket is what Ticket has, before it is encrypted.
+type ticket struct {
+	_       struct{} `cbor:",toarray"`
+	ID, URL string
 }
 
 type attempt struct {
@@ -61,10 +72,17 @@ func nameable(l delivery.Lane) bool {
 // never is the zero time in the details.
 const never = math.MinInt64
 
-func encodeDetails(d *delivery.Delivery) ([]byte, error) {
-	o := details{
-		Event: d.Event, ChatID: d.ChatID, TranscriptError: d.TranscriptError,
-		TicketID: d.Ticket.ID, TicketURL: d.Ticket.URL, Trace: d.Trace,
+func encodeDetails(d *delivery.Delivery, keys *seal.Keys) ([]byte, error) {
+	o := details{Event: d.Event, ChatID: d.ChatID, TranscriptError: d.TranscriptError, Trace: d.Trace}
+	switch {
+	case keys.Sealer() == (seal.ID{}):
+		o.TicketID, o.TicketURL = d.Ticket.ID, d.Ticket.URL
+	case d.Ticket != (delivery.Ticket{}):
+		b, err := cbor.Marshal(ticket{ID: d.Ticket.ID, URL: d.Ticket.URL})
+		if err != nil {
+			return nil, fmt.Errorf("encoding a delivery's ticket: %w", err)
+		}
+		o.Ticket = sealed(b, keys, d.ID, kindTicket)
 	}
 	for _, a := range d.Attempts {
 		at := int64(never)
@@ -84,7 +102,8 @@ func encodeDetails(d *delivery.Delivery) ([]byte, error) {
 
 var errDetails = &problem{text: "a delivery's details are stored in a way that this version does not know, or are damaged"}
 
-func decodeDetails(b []byte, d *delivery.Delivery) error {
+// decodeDetails sets all but the ticket also without the key of that.
+func decodeDetails(b []byte, d *delivery.Delivery, keys *seal.Keys) error {
 	var o details
 	if err := decoding.Unmarshal(b, &o); err != nil {
 		return errDetails
@@ -102,6 +121,18 @@ func decodeDetails(b []byte, d *delivery.Delivery) error {
 			d.Attempts[i].At = time.Unix(0, a.At).UTC()
 		}
 	}
+	if len(o.Ticket) == 0 {
+		return nil
+	}
+	opened, err := unsealed(o.Ticket, keys, d.ID, kindTicket)
+	if err != nil {
+		return err
+	}
+	var t ticket
+	if err := decoding.Unmarshal(opened, &t); err != nil {
+		return errDetails
+	}
+	d.Ticket = delivery.Ticket{ID: t.ID, URL: t.URL}
 	return nil
 }
 
@@ -141,7 +172,7 @@ func keyOf(key delivery.Key) []byte {
 
 // The columns that a summary and a whole delivery are made of.
 const (
-	summaryColumns = `d.id, d.webhook, d.upstream, d.state, d.claim IS NOT NULL, d.due, d.received, d.elapsed, d.tries, d.key, d.key_expires, d.details, d.answer`
+	summaryColumns = `d.id, d.webhook, d.upstream, d.state, d.claim IS NOT NULL, d.due, d.received, d.elapsed, d.tries, d.key, d.key_expires, d.sealer, d.details, d.answer`
 	allColumns     = summaryColumns + `, d.body, d.customer, d.transcript`
 )
 
@@ -154,7 +185,7 @@ type row struct {
 	due, received, expires pgtype.Timestamptz
 	elapsed                *int64
 	tries                  *int32
-	key, details           []byte
+	key, sealer, details   []byte
 	content                content
 }
 
@@ -162,7 +193,7 @@ type row struct {
 func (r *row) fields(all bool) []any {
 	fields := []any{
 		&r.id, &r.webhook, &r.upstream, &r.state, &r.claimed, &r.due, &r.received, &r.elapsed, &r.tries,
-		&r.key, &r.expires, &r.details, &r.content.answer,
+		&r.key, &r.expires, &r.sealer, &r.details, &r.content.answer,
 	}
 	if all {
 		fields = append(fields, &r.content.body, &r.content.customer, &r.content.transcript)
@@ -170,7 +201,9 @@ func (r *row) fields(all bool) []any {
 	return fields
 }
 
-func (r *row) delivery() (*delivery.Delivery, error) {
+// delivery returns what can be read of the delivery, and fails with
+// [delivery.ErrUnreadable] if that is not all.
+func (r *row) delivery(keys *seal.Keys) (*delivery.Delivery, error) {
 	d := &delivery.Delivery{
 		ID: r.id.Bytes, Lane: delivery.Lane{Webhook: *r.webhook, Upstream: *r.upstream},
 		State: delivery.State(*r.state), Claimed: *r.claimed,
@@ -178,27 +211,45 @@ func (r *row) delivery() (*delivery.Delivery, error) {
 		Elapsed: time.Duration(*r.elapsed), Tries: int(*r.tries),
 	}
 	copy(d.Key[:], r.key)
-	return d, errors.Join(decodeDetails(r.details, d), r.content.decode(d))
+	inDetails, inContent := decodeDetails(r.details, d, keys), r.content.decode(d, keys)
+	if err := cmp.Or(inDetails, inContent); err != nil {
+		return d, fmt.Errorf("%w: %w", delivery.ErrUnreadable, err)
+	}
+	return d, nil
 }
 
-// collect reads the deliveries that a query returns. One that cannot be
-// understood fails it, unless there is a function that is told of it, and says
-// whether what could be read is kept.
-func collect(rows pgx.Rows, all bool, broken func(d *delivery.Delivery, err error) (keep bool)) (found []*delivery.Delivery, err error) {
+// collect reads the deliveries that a query returns. One that cannot be read
+// fails it, unless there is a function that is told of it, and says whether what
+// could be read is kept.
+func collect(rows pgx.Rows, all bool, keys *seal.Keys, unreadable func(d *delivery.Delivery, err error) (keep bool)) (found []*delivery.Delivery, err error) {
+	claimed, err := collectClaims(rows, all, keys, unreadable)
+	for _, c := range claimed {
+		found = append(found, c.Delivery)
+	}
+	return found, err
+}
+
+// claimed is a delivery with the sealer that its row has.
+type claimed struct {
+	*delivery.Delivery
+	sealer seal.ID
+}
+
+func collectClaims(rows pgx.Rows, all bool, keys *seal.Keys, unreadable func(d *delivery.Delivery, err error) (keep bool)) (found []claimed, err error) {
 	defer rows.Close()
 	for rows.Next() {
 		var r row
 		if err := rows.Scan(r.fields(all)...); err != nil {
 			return nil, err
 		}
-		d, err := r.delivery()
-		if err != nil && broken == nil {
+		d, err := r.delivery(keys)
+		if err != nil && unreadable == nil {
 			return nil, err
 		}
-		if err != nil && !broken(d, err) {
+		if err != nil && !unreadable(d, err) {
 			continue
 		}
-		found = append(found, d)
+		found = append(found, claimed{d, sealerOf(r.sealer)})
 	}
 	return found, rows.Err()
 }

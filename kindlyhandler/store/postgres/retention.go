@@ -66,7 +66,10 @@ func (s *Store) sweep() {
 // soon will be. It returns until which of them it has warned.
 func (s *Store) sweepOnce(ctx context.Context, warned time.Time) time.Time {
 	now, limits := s.now(), s.limits.Load()
-	err := s.expire(ctx, delivery.Delivered, now.Add(-limits.Retention), now)
+	err := s.learnSealers(ctx)
+	if err == nil {
+		err = s.expire(ctx, delivery.Delivered, now.Add(-limits.Retention), now)
+	}
 	if err == nil {
 		err = s.expire(ctx, delivery.Dead, now.Add(-limits.DeadRetention), now)
 	}

@@ -13,17 +13,18 @@ import (
 
 // saveSQL saves deliveries that this instance has claimed, no two of them of
 // one chat's order. What is settled lets the next one of its chat go. A body
-// never changes, and is sent only once.
+// never changes, and is sent again only to be sealed anew.
 const saveSQL = `
 WITH s AS (
 	SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::int[],
-		$8::bytea[], $9::bytea[], $10::bool[], $11::bytea[], $12::bytea[])
-	AS t(id, state, due, received, key_expires, elapsed, tries, details, answer, keep, customer, transcript)
+		$8::bytea[], $9::bytea[], $10::bool[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[])
+	AS t(id, state, due, received, key_expires, elapsed, tries, details, answer, keep, customer, transcript, body, sealer)
 ), saved AS (
 	UPDATE @deliveries d SET state = s.state, claim = NULL, due = s.due, received = s.received, key_expires = s.key_expires,
-		settled = CASE WHEN s.state <> 0 THEN $13::timestamptz END, elapsed = s.elapsed, tries = s.tries, details = s.details, answer = s.answer,
-		body = CASE WHEN s.keep THEN d.body END, customer = s.customer, transcript = s.transcript
-	FROM s WHERE d.id = s.id AND d.claim = $14 AND d.state = 0
+		settled = CASE WHEN s.state <> 0 THEN $15::timestamptz END, elapsed = s.elapsed, tries = s.tries, details = s.details, answer = s.answer,
+		sealer = s.sealer, body = CASE WHEN s.keep THEN coalesce(s.body, d.body) END, customer = s.customer, transcript = s.transcript
+	FROM s WHERE d.id = s.id AND d.claim = $16 AND d.state = 0
+		AND (NOT s.keep OR s.body IS NOT NULL OR d.sealer IS NOT DISTINCT FROM s.sealer)
 	RETURNING d.id, d.webhook, d.upstream, d.chat, d.state, d.revived
 ), next AS (
 	SELECT v.id AS after, n.id FROM saved v CROSS JOIN LATERAL (
@@ -46,7 +47,7 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool,
 		return false, err
 	}
 	defer end()
-	e, err := newEntry(d)
+	e, err := newEntry(d, s.sealing.current(), s.claims.sealedBy(d.ID))
 	if err != nil {
 		return false, err
 	}
@@ -68,7 +69,7 @@ func (s *Store) queueSaves(b *pgx.Batch, saves []*operation, instance uuid.UUID)
 		byID[o.save.delivery.ID] = o
 		o.err = delivery.ErrNotFound
 	}
-	b.Queue(s.sql(saveSQL), c.ids, c.states, c.due, c.received, c.expires, c.elapsed, c.tries, c.details, c.answers, c.keep, c.customers, c.transcripts,
+	b.Queue(s.sql(saveSQL), c.ids, c.states, c.due, c.received, c.expires, c.elapsed, c.tries, c.details, c.answers, c.keep, c.customers, c.transcripts, c.bodies, c.sealers,
 		stamp(s.now()), idOf(instance),
 	).Query(func(rows pgx.Rows) error {
 		var id pgtype.UUID

@@ -22,7 +22,8 @@ var migrations = []migration{{compatible: 1, sql: `
 CREATE TABLE @instances (
 	id      uuid PRIMARY KEY,
 	started timestamptz NOT NULL,
-	seen    timestamptz NOT NULL
+	seen    timestamptz NOT NULL,
+	sealer  bytea
 );
 CREATE TABLE @deliveries (
 	id          uuid PRIMARY KEY,
@@ -41,6 +42,7 @@ CREATE TABLE @deliveries (
 	chat        uuid,
 	key         bytea,
 	key_expires timestamptz NOT NULL,
+	sealer      bytea,
 	details     bytea NOT NULL,
 	answer      bytea,
 	body        bytea,
@@ -54,6 +56,7 @@ CREATE INDEX @prefix_pending ON @deliveries (webhook, upstream, received) WHERE 
 CREATE INDEX @prefix_claimed ON @deliveries (claim) WHERE claim IS NOT NULL;
 CREATE INDEX @prefix_settled ON @deliveries (state, settled) WHERE settled IS NOT NULL;
 CREATE INDEX @prefix_chats ON @deliveries (chat, id) WHERE chat IS NOT NULL;
+CREATE INDEX @prefix_sealers ON @deliveries (sealer);
 CREATE TABLE @keys (
 	key     bytea PRIMARY KEY,
 	expires timestamptz NOT NULL,
@@ -83,12 +86,16 @@ func (s *Store) sql(text string) string {
 	if known, ok := s.texts.Load(text); ok {
 		return known.(string)
 	}
-	named := strings.NewReplacer(
-		"@prefix_", s.prefix, "@deliveries", s.prefix+"deliveries", "@keys", s.prefix+"keys",
-		"@counts", s.prefix+"counts", "@instances", s.prefix+"instances", "@fences", s.prefix+"fences", "@schema", s.prefix+"schema",
-	).Replace(text)
+	named := named(text, s.prefix)
 	s.texts.Store(text, named)
 	return named
+}
+
+func named(text, prefix string) string {
+	return strings.NewReplacer(
+		"@prefix_", prefix, "@deliveries", prefix+"deliveries", "@keys", prefix+"keys",
+		"@counts", prefix+"counts", "@instances", prefix+"instances", "@fences", prefix+"fences", "@schema", prefix+"schema",
+	).Replace(text)
 }
 
 // migrate brings the schema to this version, unless it is newer: then it
@@ -112,7 +119,7 @@ func (s *Store) migrate(ctx context.Context, c *pgx.Conn) error {
 	}
 	s.nameAll(database, *schema)
 	if exists {
-		switch version, err := s.version(ctx, c); {
+		switch version, err := versionOf(ctx, c, s.prefix); {
 		case err != nil:
 			return err
 		case version >= Version:
@@ -126,7 +133,7 @@ func (s *Store) migrate(ctx context.Context, c *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, s.sql(`CREATE TABLE IF NOT EXISTS @schema (version integer NOT NULL, compatible integer NOT NULL)`)); err != nil {
 			return err
 		}
-		version, err := s.version(ctx, tx.Conn())
+		version, err := versionOf(ctx, tx.Conn(), s.prefix)
 		if err != nil {
 			return err
 		}
@@ -143,11 +150,11 @@ func (s *Store) migrate(ctx context.Context, c *pgx.Conn) error {
 	})
 }
 
-// version returns the schema's, 0 if there is none, and fails if this store
+// versionOf returns the schema's, 0 if there is none, and fails if this release
 // must not work with it.
-func (s *Store) version(ctx context.Context, c *pgx.Conn) (version int, err error) {
+func versionOf(ctx context.Context, c *pgx.Conn, prefix string) (version int, err error) {
 	var compatible int
-	err = c.QueryRow(ctx, s.sql(`SELECT coalesce(max(version), 0), coalesce(max(compatible), 0) FROM @schema`),
+	err = c.QueryRow(ctx, named(`SELECT coalesce(max(version), 0), coalesce(max(compatible), 0) FROM @schema`, prefix),
 		pgx.QueryExecModeExec).Scan(&version, &compatible)
 	if err == nil && compatible > Version {
 		return 0, &problem{

@@ -21,11 +21,19 @@ type Status struct {
 	// Connections of the pool are there, Busy of them at work.
 	Connections int `json:"connections"`
 	Busy        int `json:"busy"`
+	// EncryptionKeys are those that the store knows, and those that are missing;
+	// Unencrypted says that there may be deliveries that no key has encrypted,
+	// unless none is configured.
+	EncryptionKeys []Key `json:"encryption_keys,omitempty"`
+	Unencrypted    bool  `json:"unencrypted,omitempty"`
 }
 
 // Status returns the store's status. It does not ask the database.
 func (s *Store) Status() any {
 	status := Status{Engine: "postgres", target: s.target, Prefix: s.prefix, Version: Version}
+	if keys, unencrypted := s.sealing.status(); len(keys) > 0 {
+		status.EncryptionKeys, status.Unencrypted = keys, unencrypted
+	}
 	if n := s.names.Load(); n != nil {
 		status.Schema = n.schema
 	}

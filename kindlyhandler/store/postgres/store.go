@@ -28,6 +28,16 @@
 // all the same. Until it is taken back, the same webhook is a duplicate. Drop
 // and Erase may have had their effect though they have failed.
 //
+// # Keys
+//
+// With Options.Keys, what quotes people is encrypted before it is sent
+// (sealing.go). Who has a delivery's key claims it; the others pass it by, and
+// what waits behind it in its chat waits for them. In a fleet a new key is first
+// given to all behind the old one, and then before it: see [Store.SetKeys].
+//
+// What has the key and cannot be read all the same is damaged: it becomes a dead
+// letter (bury.go), so that its chat goes on and somebody sees it.
+//
 // # What an operator must know
 //
 // The role needs CREATE on one schema, the first of its search_path, and no
@@ -57,6 +67,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
 )
 
 // Options of a [Store]. Zero values mean the defaults.
@@ -75,8 +86,12 @@ type Options struct {
 	// agree to a second or so: one decides when its deliveries are due.
 	Log *zap.Logger
 	Now func() time.Time
-	// Losses counts the dead letters whose retention is over; default nothing.
+	// Losses counts the dead letters whose retention is over, and the deliveries
+	// that cannot be read any more; default nothing.
 	Losses *delivery.Losses
+	// Keys encrypt what quotes people; nil encrypts nothing. Open fails with a
+	// [*seal.UnknownKeyError] if they are too few for what is there.
+	Keys *seal.Keys
 
 	Limits
 
@@ -140,6 +155,7 @@ type Store struct {
 	queue    queue
 	identity identity
 	claims   claims
+	sealing  sealing
 	pending  pending
 	watch    watch
 	notices  notices
@@ -162,7 +178,7 @@ var prefixes = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,31}$`)
 
 // Open opens a store. It fails for what an operator must change before it can
 // ever work: a malformed DSN, a wrong password or database, a missing right, a
-// schema of a newer version. A database that does not answer within a second is
+// schema of a newer version, content whose encryption key is not there. A database that does not answer within a second is
 // no such thing: the store opens, its calls fail, and it goes on trying.
 func Open(o Options) (*Store, error) {
 	s := &Store{
@@ -186,6 +202,7 @@ func Open(o Options) (*Store, error) {
 	s.working, s.abort = context.WithCancel(context.Background())
 	s.queue.init()
 	s.claims.init()
+	s.sealing.init(o.Keys)
 	s.notices.init()
 	s.health.init()
 	s.close = sync.OnceValue(s.shut)

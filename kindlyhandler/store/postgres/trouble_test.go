@@ -284,25 +284,48 @@ func TestWarnings(t *testing.T) {
 	require.Equal(t, "on", s.Setting(t.Context(), "synchronous_commit"))
 }
 
-// A delivery that cannot be read holds up no other one.
+// A delivery that cannot be read holds up no other one, not even of its chat, and
+// is told of once.
 func TestADamagedDelivery(t *testing.T) {
 	dsn := pgtest.Schema(t)
 	log, logs := logger()
-	s := open(t, postgres.Options{DSN: dsn, Log: log})
-	damaged, next := newDelivery(zendesk, "chat"), newDelivery(zendesk, "")
+	losses := delivery.NewLosses(nil)
+	s := open(t, postgres.Hurried(postgres.Options{DSN: dsn, Log: log, Losses: losses}))
+	w := watch(s)
+	damaged, behind, next := newDelivery(zendesk, "chat"), newDelivery(zendesk, "chat"), newDelivery(zendesk, "")
 	put(t, s, damaged)
+	put(t, s, behind)
 	put(t, s, next)
-	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries SET details = '\xff' WHERE id = '`+damaged.ID.String()+`'`))
+	require.NoError(t, pgtest.Do(dsn, `CREATE TABLE whole AS SELECT id, details FROM kindly_deliveries; UPDATE kindly_deliveries SET details = '\xff' WHERE id = '`+damaged.ID.String()+`'`))
+	before := w.changed(zendesk)
 	require.Equal(t, []uuid.UUID{next.ID}, claim(t, s, zendesk))
-	require.Equal(t, 1, logs.FilterMessageSnippet("cannot be read").Len())
+	require.Greater(t, w.changed(zendesk), before, "there is more to claim")
+	require.Equal(t, []uuid.UUID{behind.ID}, claim(t, s, zendesk))
+	require.Equal(t, delivery.Counts{Pending: 2, Dead: 1, OldestPending: count(t, s, zendesk).OldestPending}, count(t, s, zendesk))
+	require.Equal(t, map[delivery.Loss]int{delivery.LossDamaged: 1}, losses.Of(zendesk))
 	_, err := s.Get(t.Context(), damaged.ID)
+	require.ErrorIs(t, err, delivery.ErrUnreadable)
 	require.ErrorContains(t, err, "damaged")
-	page, err := s.List(t.Context(), delivery.Query{Limit: 10})
+	page, err := s.List(t.Context(), delivery.Query{Limit: 10, States: []delivery.State{delivery.Dead}})
 	require.NoError(t, err)
 	require.Len(t, page.Deliveries, 1)
+	require.Equal(t, damaged.ID, page.Deliveries[0].ID)
+
+	polls := w.changed(delivery.Lane{})
+	soon(t, func() bool { return w.changed(delivery.Lane{}) > polls+2 }, "it looks for stray claims")
+	require.Empty(t, claim(t, s, zendesk))
+	require.Equal(t, 1, logs.FilterMessageSnippet("cannot be read").Len())
+
+	_, err = s.Revive(t.Context(), damaged.ID)
+	require.ErrorIs(t, err, delivery.ErrUnreadable)
+	require.Equal(t, 1, count(t, s, zendesk).Dead)
+	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries d SET details = w.details FROM whole w WHERE w.id = d.id AND d.id = '`+damaged.ID.String()+`'`))
+	revived, err := s.Revive(t.Context(), damaged.ID)
+	require.NoError(t, err, "it can be retried when it was mended")
+	require.Equal(t, damaged.Body, revived.Body)
 	_, err = s.Drop(t.Context(), damaged.ID)
 	require.NoError(t, err)
-	require.Equal(t, 1, count(t, s, zendesk).Pending)
+	require.Equal(t, 2, count(t, s, zendesk).Pending)
 }
 
 // One webhook that the database cannot store fails alone.

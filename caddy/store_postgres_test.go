@@ -1,0 +1,85 @@
+//go:build unix
+
+package kindly
+
+import (
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/doctor"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/kindlytest"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres/pgtest"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+)
+
+// TestPostgresKeysAreChangedLive rotates keys over reloads of one store, and
+// refuses those that are too few, without an effect on the configuration that
+// runs.
+func TestPostgresKeysAreChangedLive(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	l := newLifecycle(t)
+	site := func(keys string) string {
+		return l.site(l.webhook("shop", l.desk.URL), options("store postgres `"+server.DSN()+"`\n\tencryption_key "+keys))
+	}
+	l.desk.Fail(kindlytest.Status(http.StatusServiceUnavailable, "Retry-After", "3600"))
+	one, two := keyText(1), keyText(2)
+	l.load(site(one))
+	first := currentRuntime()
+	l.send("shop", "chat-1")
+	for _, wrong := range []string{two, "off " + two} {
+		err := l.fail(site(wrong))
+		require.ErrorContains(t, err, "kindly app module: start: store postgres ")
+		require.ErrorContains(t, err, "there may be content that is encrypted with the key ")
+		require.NotContains(t, err.Error(), two)
+		require.Same(t, first, currentRuntime())
+	}
+	l.load(site(two + " " + one))
+	require.Same(t, first, currentRuntime())
+	l.send("shop", "chat-2")
+	id := func(text string) string {
+		keys, err := seal.Parse(text)
+		require.NoError(t, err)
+		return keys.Sealer().String()
+	}
+	require.Equal(t, []postgres.Key{{ID: id(two), Encrypts: true, Needed: true}, {ID: id(one), Needed: true}},
+		currentRuntime().store.(postgresStore).Status().(postgres.Status).EncryptionKeys)
+
+	l.desk.Recover()
+	_, err := currentRuntime().dispatcher.RetryAll(l.context(), delivery.Query{States: []delivery.State{delivery.Pending}})
+	require.NoError(t, err)
+	require.NoError(t, l.desk.Wait(l.context(), 2))
+}
+
+// TestPostgresStoreExamines has the doctor's findings of a database, and of none.
+func TestPostgresStoreExamines(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{})
+	found := (&PostgresStore{dsn: server.DSN()}).Examine(t.Context())
+	require.Len(t, found, 1)
+	assert.Equal(t, doctor.OK, found[0].Status, found[0].Message)
+
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	d, err := examine(t.Context(), []byte(`{"apps": {
+		"kindly": {"store": {"engine": "postgres", "dsn": "postgres://kindly:s3cr3t@`+closed.Addr().String()+`/kindly"}},
+		"http": {"servers": {"a": {"listen": ["127.0.0.1:0"], "routes": [{"handle": [{"handler": "kindly_webhook", "secrets": ["s"], "transcript_off": true, "upstreams": []}]}]}}}
+	}}`))
+	require.NoError(t, err)
+	var stores []doctor.Finding
+	for _, f := range d.Server {
+		assert.NotContains(t, f.Message+f.Fix, "s3cr3t")
+		if f.Check == "store" {
+			stores = append(stores, f)
+		}
+	}
+	require.Len(t, stores, 1)
+	assert.Equal(t, doctor.Problem, stores[0].Status)
+	assert.Contains(t, stores[0].Message, "kindly@"+closed.Addr().String()+"/kindly: the database cannot be reached: ")
+	assert.NotEmpty(t, stores[0].Fix)
+}
