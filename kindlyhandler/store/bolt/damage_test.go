@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -265,4 +266,31 @@ func TestDamage_lost_body(t *testing.T) {
 	aside := s.Status().(bolt.Status).SetAside
 	require.Len(t, aside, 1)
 	require.Equal(t, 1, aside[0].Lost)
+}
+
+// TestDamage_beginning reads what is behind a beginning that is lost, however
+// long that is: no page there tells how large pages are.
+func TestDamage_beginning(t *testing.T) {
+	path := filepath.Join(fastDir(t), "deliveries.db")
+	s, err := bolt.Open(bolt.Options{Path: path})
+	require.NoError(t, err)
+	for range 1000 {
+		d := webhook()
+		d.Body = bytes.Repeat([]byte("x"), 3*bolt.PageSize/2)
+		require.NoError(t, s.Put(t.Context(), []*delivery.Delivery{d}))
+	}
+	require.NoError(t, s.Close())
+	file, err := os.ReadFile(path)
+	require.NoError(t, err)
+	clear(file[:1000*bolt.PageSize])
+	require.Greater(t, len(file), 1500*bolt.PageSize)
+	require.NoError(t, os.WriteFile(path, file, 0o600))
+	s, err = bolt.Open(bolt.Options{Path: path})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	_, err = s.Count(t.Context())
+	require.NoError(t, err)
+	aside := s.Status().(bolt.Status).SetAside
+	require.Len(t, aside, 1)
+	require.Greater(t, aside[0].Imported, 300)
 }

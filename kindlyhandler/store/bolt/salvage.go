@@ -41,7 +41,7 @@ func salvage(path string, found func(piece) error, lost *int) (trusted bool, err
 	}
 	m, ok := newestMeta(f)
 	if !ok || m.pageSize < minPageSize || m.pageSize > maxPageSize {
-		m = meta{pageSize: guessPageSize(f)}
+		m = meta{pageSize: guessPageSize(f, info.Size())}
 	}
 	free := make(map[uint64]bool)
 	if ids, err := readFreelist(f, m); err == nil {
@@ -91,19 +91,26 @@ func salvage(path string, found func(piece) error, lost *int) (trusted bool, err
 	return trusted, nil
 }
 
-// guessPageSize returns the page size of a file that has lost its meta pages:
-// that at which the most of its first pages say which they are.
-func guessPageSize(f io.ReaderAt) (guess int64) {
-	const looks = 1000
+// guessPageSize returns the page size of a file of some length that has lost its
+// meta pages: that at which the most of its pages say which they are. It looks at
+// some all over the file, since its whole beginning may be lost, and at no
+// regular distance: every other page may be the inside of a large one.
+func guessPageSize(f io.ReaderAt, length int64) (guess int64) {
+	const (
+		looks  = 2000
+		spread = 0x9E3779B97F4A7C15 // 2^64 divided by the golden ratio
+	)
 	header := make([]byte, pageHeaderSize)
 	most := -1
 	for size := int64(minPageSize); size <= maxPageSize; size *= 2 {
 		n := 0
-		for page := int64(2); page < looks; page++ {
-			if _, err := f.ReadAt(header, page*size); err != nil {
-				break
+		pages := uint64(length / size)
+		for i := range min(looks, pages) {
+			page := i
+			if pages > looks {
+				page = i * spread % pages
 			}
-			if native.Uint64(header) == uint64(page) {
+			if _, err := f.ReadAt(header, int64(page)*size); err == nil && page > 1 && native.Uint64(header) == page {
 				n++
 			}
 		}
