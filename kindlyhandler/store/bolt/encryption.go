@@ -26,7 +26,9 @@ import (
 //
 // sealers has the IDs of the keys that something in the file may need, each
 // since the transaction of the first record that does: Open tells by them
-// whether its keys will do, before anything is written.
+// whether its keys will do, before anything is written. The zero ID, which takes
+// no key, is among them while something on the file's pages, also on free ones,
+// may not be encrypted.
 var sealers = table{name: "keys used"} // ID → its checksum
 
 // errKeysChanged means that a delivery was encoded before the keys changed.
@@ -109,7 +111,7 @@ func (s *Store) keysFor(w *writer) *seal.Keys {
 
 // noteSealer notes in the file that it needs a key.
 func noteSealer(w *writer, id seal.ID) {
-	if id != (seal.ID{}) && w.get(sealers, id[:]) == nil {
+	if w.get(sealers, id[:]) == nil {
 		w.put(sealers, id[:], binary.BigEndian.AppendUint32(nil, checksum(id[:], nil)))
 	}
 }
@@ -122,6 +124,17 @@ func (s *Store) learnSealers(db *database) error {
 		return err
 	}
 	return s.sealing.admit(ids...)
+}
+
+// noteUnencrypted notes in the file that not all of it is encrypted, if it does not
+// say so: it was written before keys were noted.
+func (s *Store) noteUnencrypted() {
+	if s.sealing.unencrypted() {
+		_ = s.update(func(w *writer) error { // a full disk does not hold up the start
+			noteSealer(w, seal.ID{})
+			return w.fault
+		})
+	}
 }
 
 func sealersIn(path string, db *database) (ids []seal.ID, err error) {
@@ -137,7 +150,10 @@ func sealersIn(path string, db *database) (ids []seal.ID, err error) {
 	defer func() { _ = tx.Rollback() }()
 	b := sealers.in(tx)
 	if b == nil {
-		return nil, nil
+		if written := deliveries.in(tx); written != nil && written.Sequence() > 0 {
+			ids = []seal.ID{{}} // before there were keys
+		}
+		return ids, nil
 	}
 	err = b.ForEach(func(id, sum []byte) error {
 		if len(id) != len(seal.ID{}) || len(sum) != 4 || binary.BigEndian.Uint32(sum) != checksum(id, nil) {
@@ -183,9 +199,15 @@ func (s *Store) forgetSealers(ctx context.Context) error {
 					forgotten = append(forgotten, id)
 				}
 			}
+			if len(forgotten) > 0 {
+				w.put(purges, purgeKey, []byte{1}) // of what is on free pages
+			}
 			return w.fault
 		},
 		committed: func() {
+			if len(forgotten) > 0 {
+				s.compact.asked++
+			}
 			for _, id := range forgotten {
 				s.sealing.forget(id, unmet[id])
 			}
@@ -201,7 +223,7 @@ func (s *Store) forgetSealers(ctx context.Context) error {
 			s.log.Info("an encryption key is not needed any more", zap.String("path", s.path), zap.Stringer("key", id))
 		}
 	}
-	return s.askForPurge(ctx) // of what is on free pages
+	return nil
 }
 
 // forgettable tells whether nothing was written with a key since there were so
@@ -240,6 +262,13 @@ func (s *sealing) status() (keys []Key, unencrypted bool) {
 		keys = append(keys, Key{ID: id.String(), Encrypts: encrypts, Needed: encrypts || s.used[id] > 0})
 	}
 	return keys, s.used[seal.ID{}] > 0
+}
+
+// unencrypted tells whether there may be something that is not encrypted.
+func (s *sealing) unencrypted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used[seal.ID{}] > 0
 }
 
 // requireSealers fails unless all that can be read of a damaged file can be

@@ -435,3 +435,56 @@ func TestKeys_revived(t *testing.T) {
 	require.Equal(t, d.Body, got.Body)
 	require.Equal(t, dead.Transcript, got.Transcript)
 }
+
+// TestKeys_first_empty purges the file of what was there before the first key
+// also if all of it had gone by then: it is on free pages.
+func TestKeys_first_empty(t *testing.T) {
+	for name, told := range map[string]bool{"file of this version": true, "older file": false} {
+		t.Run(name, func(t *testing.T) {
+			p := newPress(t)
+			who := p.crowd()
+			for _, d := range who.left {
+				_, err := p.Drop(t.Context(), d.ID)
+				require.NoError(t, err)
+			}
+			if !told {
+				require.NoError(t, p.ForgetSealers(t.Context()))
+			}
+			require.Positive(t, p.secrets(who))
+			p.reopens(keys(t, 1))
+			p.Sweep(t.Context())
+			require.False(t, p.Status().(bolt.Status).Unencrypted)
+			p.gone(who)
+		})
+	}
+}
+
+// TestKeys_first_restart does not forget the purge when the store is closed
+// before it has noticed that nothing unencrypted is left.
+func TestKeys_first_restart(t *testing.T) {
+	p := newPress(t)
+	who := p.crowd()
+	p.reopens(keys(t, 1))
+	fresh := p.arrives()
+	for _, d := range who.left {
+		_, err := p.Drop(t.Context(), d.ID)
+		require.NoError(t, err)
+	}
+	require.Positive(t, p.secrets(who))
+	p.reopens(keys(t, 1))
+	p.Sweep(t.Context())
+	p.gone(who)
+	p.kept(fresh)
+}
+
+// crowd returns, as one, so many that what is written later does not take all of
+// their pages.
+func (p *press) crowd() *person {
+	p.Helper()
+	all := new(person)
+	for range 20 {
+		one := p.arrives()
+		all.marks, all.left = append(all.marks, one.marks...), append(all.left, one.left...)
+	}
+	return all
+}

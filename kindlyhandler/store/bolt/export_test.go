@@ -113,3 +113,11 @@ func (s *Store) LoseBody(ctx context.Context, id uuid.UUID) error {
 		return w.fault
 	}})
 }
+
+// ForgetSealers makes the file as versions wrote it that noted no keys.
+func (s *Store) ForgetSealers(ctx context.Context) error {
+	return s.perform(ctx, operation{do: func(w *writer) error {
+		w.drop(sealers)
+		return w.fault
+	}})
+}

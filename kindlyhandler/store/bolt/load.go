@@ -144,6 +144,7 @@ func (s *Store) load() error {
 	if unencrypted {
 		_ = s.sealing.admit(seal.ID{}) // which takes no key
 	}
+	s.noteUnencrypted()
 	s.stale = false
 	s.mu.Lock()
 	if !s.damage.found() {
