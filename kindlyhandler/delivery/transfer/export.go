@@ -51,8 +51,18 @@ func Export(ctx context.Context, from Source, w io.Writer) (int, error) {
 // ref is a delivery to be exported.
 type ref struct {
 	id uuid.UUID
-	// webhook is the beginning of its key, 0 if it has none.
+	// webhook is the same for all deliveries of one, 0 without a key.
 	webhook uint64
+}
+
+// refTo returns what a delivery is exported by. The same webhook again, when it
+// is no duplicate any more, has its key, too, but came at another time.
+func refTo(d *delivery.Delivery) ref {
+	r := ref{id: d.ID}
+	if d.Key != (delivery.Key{}) {
+		r.webhook = binary.BigEndian.Uint64(d.Key[:]) ^ uint64(d.ReceivedAt.UnixNano())
+	}
+	return r
 }
 
 // listPage is how many deliveries are listed at once.
@@ -68,7 +78,7 @@ func list(ctx context.Context, from Source) ([]ref, error) {
 			return nil, err
 		}
 		for _, d := range page.Deliveries {
-			refs = append(refs, ref{d.ID, binary.BigEndian.Uint64(d.Key[:])})
+			refs = append(refs, refTo(d))
 		}
 		if query.Before = page.Before; query.Before == uuid.Nil {
 			break

@@ -276,3 +276,20 @@ func TestImportThatFails(t *testing.T) {
 	require.Equal(t, 1000, report.Imported)
 	require.Equal(t, 2, calls)
 }
+
+// The same webhook again, when it is no duplicate any more, stays behind what
+// the chat said in between.
+func TestExportKeepsTheOrderOfAChat(t *testing.T) {
+	from := newStore()
+	var want []uuid.UUID
+	for i, key := range []byte{1, 2, 1} {
+		d := small(i)
+		d.ChatID, d.Key = "chat", delivery.Key{key}
+		d.ReceivedAt = start.Add(time.Duration(i-10) * time.Hour)
+		d.KeyExpires = d.ReceivedAt.Add(10 * time.Minute)
+		_, err := from.Import(t.Context(), []*delivery.Delivery{d})
+		require.NoError(t, err)
+		want = append(want, d.ID)
+	}
+	require.Equal(t, want, idsIn(t, exported(t, from)))
+}
