@@ -195,6 +195,10 @@ func TestLineThatIsRefused(t *testing.T) {
 		"negative":                    {with(`"tries":7`, `"tries":-7`), "its elapsed_ns or tries is negative"},
 		"a text for a number":         {with(`"tries":7`, `"tries":"`+secret+`"`), "tries is a JSON string, which it cannot be"},
 		"a huge number":               {with(`"tries":7`, `"tries":99999999999999999999`), "tries is a JSON number, which it cannot be"},
+		"a text in an attempt":        {with(`"status":503`, `"status":"`+secret+`"`), "attempts.status is a JSON string, which it cannot be"},
+		"an unknown field in it":      {with(`"status":503`, `"`+secret+`":503`), "it has a field that this version of the module does not know"},
+		"attempts that are none":      {with(`"attempts":[`, `"attempts":{},"other":[`), "its attempts are not an array of 1000 at the most"},
+		"attempts without an end":     {with(`"attempts":[`, `"attempts":[`+strings.Repeat("{},", 1000)), "its attempts are not an array of 1000 at the most"},
 		"attempts that run backwards": {with(`"duration_ns":2`, `"duration_ns":-2`), "the duration_ns of an attempt is negative"},
 	} {
 		t.Run(name, func(t *testing.T) {

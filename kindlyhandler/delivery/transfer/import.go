@@ -41,7 +41,7 @@ func Import(ctx context.Context, r io.Reader, to func(context.Context, []*delive
 	report := Report{Refused: []*LineError{}}
 	in := NewReader(r)
 	var batch []*delivery.Delivery
-	first, size := 0, 0 // line and bytes of the batch
+	first, size := 0, 0 // line and bytes of the batch, as they are in the file
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
@@ -79,7 +79,7 @@ func Import(ctx context.Context, r io.Reader, to func(context.Context, []*delive
 			first = in.Line()
 		}
 		batch = append(batch, d)
-		size += len(d.Body) + len(d.Customer) + len(d.Transcript)
+		size += in.size
 	}
 }
 

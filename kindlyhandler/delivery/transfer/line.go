@@ -17,29 +17,59 @@ import (
 
 // line is a delivery, or the last line.
 type line struct {
-	ID              string    `json:"id,omitempty"`
-	Name            text      `json:"name,omitempty"` // of the webhook
-	Upstream        text      `json:"upstream,omitempty"`
-	State           string    `json:"state,omitempty"`
-	Event           text      `json:"event,omitempty"`
-	ChatID          text      `json:"chat_id,omitempty"`
-	ReceivedAt      instant   `json:"received_at,omitzero"`
-	Key             string    `json:"key,omitempty"` // SHA-256, in hexadecimal digits
-	KeyExpires      instant   `json:"key_expires,omitzero"`
-	DueAt           instant   `json:"due_at,omitzero"`
-	Elapsed         int64     `json:"elapsed_ns,omitempty"`
-	Tries           int       `json:"tries,omitempty"`
-	Attempts        []attempt `json:"attempts,omitempty"`
-	TicketID        text      `json:"ticket_id,omitempty"`
-	TicketURL       text      `json:"ticket_url,omitempty"`
-	Answer          text      `json:"answer,omitempty"`
-	Trace           text      `json:"trace,omitempty"`
-	TranscriptError text      `json:"transcript_error,omitempty"`
-	Body            text      `json:"body,omitempty"`
-	Customer        text      `json:"customer,omitempty"`
-	Transcript      text      `json:"transcript,omitempty"`
+	ID              string   `json:"id,omitempty"`
+	Name            text     `json:"name,omitempty"` // of the webhook
+	Upstream        text     `json:"upstream,omitempty"`
+	State           string   `json:"state,omitempty"`
+	Event           text     `json:"event,omitempty"`
+	ChatID          text     `json:"chat_id,omitempty"`
+	ReceivedAt      instant  `json:"received_at,omitzero"`
+	Key             string   `json:"key,omitempty"` // SHA-256, in hexadecimal digits
+	KeyExpires      instant  `json:"key_expires,omitzero"`
+	DueAt           instant  `json:"due_at,omitzero"`
+	Elapsed         int64    `json:"elapsed_ns,omitempty"`
+	Tries           int      `json:"tries,omitempty"`
+	Attempts        attempts `json:"attempts,omitempty"`
+	TicketID        text     `json:"ticket_id,omitempty"`
+	TicketURL       text     `json:"ticket_url,omitempty"`
+	Answer          text     `json:"answer,omitempty"`
+	Trace           text     `json:"trace,omitempty"`
+	TranscriptError text     `json:"transcript_error,omitempty"`
+	Body            text     `json:"body,omitempty"`
+	Customer        text     `json:"customer,omitempty"`
+	Transcript      text     `json:"transcript,omitempty"`
 
 	Deliveries *int `json:"deliveries,omitempty"`
+}
+
+// attempts are no more than maxAttempts: of what takes two bytes each, a line has
+// room for as many as would take gigabytes of memory.
+type attempts []attempt
+
+// maxAttempts is far more than a delivery has, which keeps its last ones only.
+const maxAttempts = 1000
+
+var errAttempts = fmt.Errorf("its attempts are not an array of %d at the most", maxAttempts)
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (a *attempts) UnmarshalJSON(b []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.DisallowUnknownFields()
+	if start, err := decoder.Token(); err != nil || start != json.Delim('[') {
+		return errAttempts
+	}
+	*a = nil // the last one of several counts, as elsewhere
+	for decoder.More() {
+		if len(*a) == maxAttempts {
+			return errAttempts
+		}
+		var one attempt
+		if err := decoder.Decode(&one); err != nil {
+			return err
+		}
+		*a = append(*a, one)
+	}
+	return nil
 }
 
 type attempt struct {
@@ -138,7 +168,7 @@ func decode(b []byte, into any) error {
 		return fmt.Errorf("%s is a JSON %s, which it cannot be", orElse(ofType.Field, "it"), jsonType(ofType.Value))
 	case errors.As(err, &ofSyntax), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("it is not a JSON object in one line")
-	case errors.Is(err, errText), errors.Is(err, errBase64), errors.Is(err, errTime):
+	case errors.Is(err, errText), errors.Is(err, errBase64), errors.Is(err, errTime), errors.Is(err, errAttempts):
 		return err
 	case err != nil:
 		return errors.New("it has a field that this version of the module does not know")

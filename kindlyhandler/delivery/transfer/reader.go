@@ -18,6 +18,7 @@ type Reader struct {
 	n      int // deliveries so far
 	buffer []byte
 	most   int // bytes of a line
+	size   int // bytes of the one read last
 }
 
 // NewReader returns a reader of r.
@@ -46,6 +47,7 @@ func (r *Reader) Next() (*delivery.Delivery, error) {
 	case err != nil:
 		return nil, err
 	}
+	r.size = len(b)
 	var l line
 	if err := decode(b, &l); err != nil {
 		r.n++

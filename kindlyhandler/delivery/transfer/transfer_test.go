@@ -204,6 +204,15 @@ func TestImportInParts(t *testing.T) {
 		lengths = append(lengths, len(batch))
 	}
 	require.Equal(t, []int{1010, 1000, 492, 1}, lengths)
+
+	// Large in whatever field.
+	for i := range all[:3] {
+		all[i].Answer = bytes.Repeat([]byte("x"), 5<<20)
+	}
+	got = nil
+	_, err = transfer.Import(t.Context(), strings.NewReader(written(t, all[:4]...)), got.take)
+	require.NoError(t, err)
+	require.Len(t, got, 4)
 }
 
 // Who says that all deliveries are of one webhook gets no more into memory.
