@@ -89,9 +89,8 @@ func (s *Store) CheckKeys(keys *seal.Keys) error {
 // SetKeys changes the keys from now on; nil has nothing encrypted. What is there
 // is encrypted anew when it is written the next time. It fails with a
 // [*seal.UnknownKeyError], and changes nothing, unless the keys have those that
-// may have been used, the one that encrypts until now among them. What is
-// encrypted with a key that the file does not need any more is gone soon after
-// [Status] says so.
+// may have been used, the one that encrypts until now among them. What was
+// encrypted with a key that [Status] does not call needed is gone.
 func (s *Store) SetKeys(keys *seal.Keys) error {
 	s.sealing.mu.Lock()
 	defer s.sealing.mu.Unlock()
@@ -247,8 +246,9 @@ type Key struct {
 	ID string `json:"id"`
 	// Encrypts says that what is written is encrypted with it.
 	Encrypts bool `json:"encrypts"`
-	// Needed says that something may be encrypted with it; it is looked for once
-	// in a minute.
+	// Needed says that something may be encrypted with it, also on free pages that
+	// are being purged: where a file has lost its meta pages, they are read, too. It
+	// is looked for once in a minute.
 	Needed bool `json:"needed"`
 }
 

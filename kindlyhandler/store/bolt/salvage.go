@@ -97,7 +97,7 @@ func salvage(path string, found func(piece) error, lost *int) (trusted bool, err
 // regular distance: every other page may be the inside of a large one.
 func guessPageSize(f io.ReaderAt, length int64) (guess int64) {
 	const (
-		looks  = 300 // of each size, each of which a cold disk may have to seek
+		looks  = 300                // of each size, each of which a cold disk may have to seek
 		spread = 0x9E3779B97F4A7C15 // 2^64 divided by the golden ratio
 	)
 	header := make([]byte, pageHeaderSize)

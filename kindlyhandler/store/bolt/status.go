@@ -39,6 +39,7 @@ type Status struct {
 // Status returns the store's status.
 func (s *Store) Status() any {
 	status := Status{Engine: "bolt", Path: s.path}
+	// The keys before the purge, which is asked for before one of them is forgotten.
 	if keys, unencrypted := s.sealing.status(); len(keys) > 0 {
 		status.EncryptionKeys, status.Unencrypted = keys, unencrypted
 	}
@@ -54,6 +55,11 @@ func (s *Store) Status() any {
 		status.Purging = b != nil && b.Get(purgeKey) != nil
 		return nil
 	})
+	if canReplace && status.Purging {
+		for i := range status.EncryptionKeys {
+			status.EncryptionKeys[i].Needed = true
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
