@@ -40,7 +40,7 @@ func TestPresetsInDocs(t *testing.T) {
 }
 
 var (
-	link    = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
+	link    = regexp.MustCompile(`\]\(([\w.][^)#\s]*)?(#[^)\s]*)?\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	// marks are what an anchor has nothing of.
 	marks = regexp.MustCompile(`[^\pL\pN _-]`)
