@@ -305,14 +305,14 @@ func TestObservingAllocatesNothing(t *testing.T) {
 	}))
 }
 
-// TestMetricsInReadme keeps the README's table.
-func TestMetricsInReadme(t *testing.T) {
+// TestMetricsInDocs keeps the table of metrics.
+func TestMetricsInDocs(t *testing.T) {
 	descs := make(chan *prometheus.Desc, 100)
 	for _, c := range collectors() {
 		c.Describe(descs)
 	}
 	close(descs)
-	readme := readFile(t, "../README.md")
+	page := readFile(t, "../docs/observability.md")
 	name := regexp.MustCompile(`fqName: "([a-z_]+)"`)
 	labels := regexp.MustCompile(`variableLabels: \{([a-z_,]*)\}`)
 	for desc := range descs {
@@ -321,6 +321,6 @@ func TestMetricsInReadme(t *testing.T) {
 		if l := labels.FindStringSubmatch(text)[1]; l != "" {
 			family += "{" + l + "}"
 		}
-		require.True(t, strings.Contains(readme, "\n| `"+family+"` | "), "the README's table of metrics has no %s", family)
+		require.True(t, strings.Contains(page, "\n| `"+family+"` | "), "the table of metrics in docs/observability.md has no %s", family)
 	}
 }

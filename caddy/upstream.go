@@ -49,8 +49,9 @@ type Upstream struct {
 	Headers http.Header `json:"headers,omitempty"`
 
 	// The request's JSON body, as a jq expression over the ticket; it has one
-	// result. The README describes the ticket, and what expressions can do. What
-	// fails or takes too long makes a dead letter. Default: the ticket itself.
+	// result. The README describes the ticket, docs/ticket-systems.md what
+	// expressions can do. What fails or takes too long makes a dead letter.
+	// Default: the ticket itself.
 	Body string `json:"body,omitempty"`
 
 	// Which answers mean that the upstream has the ticket: statuses (`201`, `200

@@ -269,7 +269,11 @@ func (h *Handler) told(receipt delivery.Receipt, e *event) []byte {
 		return d.Answer
 	}
 	if customer, err := decodeCustomer(d.Customer); err == nil && receipt.Duplicate {
-		e.verified = customer // as the first one proved it
+		// In a copy: an attempt that was begun before another process turned out to
+		// have been first may still read the event.
+		known := *e
+		known.verified = customer // as the first one proved it
+		e = &known
 	}
 	return h.answers.render(d.State, &facts{id: d.ID, event: e, ticket: d.Ticket})
 }

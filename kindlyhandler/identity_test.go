@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 func TestIdentify(t *testing.T) {
@@ -58,4 +60,25 @@ func TestIsAddress(t *testing.T) {
 	} {
 		assert.False(t, isAddress(invalid), "%q", invalid)
 	}
+}
+
+// Another process may have been first with the same webhook, with another user
+// token: the chat is told of that one's customer, while an attempt that is about
+// to give up reads the event.
+func TestTold_leaves_the_event_alone(t *testing.T) {
+	email, other := "first@example.no", "second@example.no"
+	first, err := encodeCustomer(&Customer{Email: &email, Verified: true})
+	require.NoError(t, err)
+	h, err := New(Options{
+		Secrets:      []string{"a"},
+		Upstreams:    []UpstreamOptions{{URL: "https://desk.example.com"}},
+		ReplyPending: Texts{"": "{kindly.customer.email}"},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	e := mustParseEvent(t, `{"chat_id":"1"}`)
+	e.verified = &Customer{Email: &other, Verified: true}
+	told := h.told(delivery.Receipt{Duplicate: true, Delivery: delivery.Delivery{Customer: first}}, e)
+	require.JSONEq(t, `{"reply":"first@example.no"}`, string(told))
+	require.Equal(t, other, *e.verified.Email)
 }

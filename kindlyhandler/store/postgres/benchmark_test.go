@@ -51,7 +51,7 @@ func BenchmarkClaim(b *testing.B) {
 //
 //	go test -run '^$' -bench Put -benchtime 1x ./kindlyhandler/store/postgres
 func BenchmarkPut(b *testing.B) {
-	const duration = 4 * time.Second
+	const duration = 2 * time.Second
 	server := pgtest.Start(b, pgtest.Options{})
 	require.NoError(b, pgtest.Do(server.DSN(), "CREATE TABLE plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea)"))
 	for _, callers := range []int{1, 16, 64} {

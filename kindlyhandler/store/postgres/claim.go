@@ -14,19 +14,25 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
-// claimSQL passes by what others are claiming or saving at this moment, and what
-// only others have the key of.
+// claimSQL passes by what others are claiming or saving at this moment. It looks
+// at each sealer by itself: however much there is that only others have the key
+// of, nobody reads through it.
 const claimSQL = `
 WITH c AS MATERIALIZED (
-	SELECT id FROM @deliveries
-	WHERE webhook = $1 AND upstream = $2 AND state = 0 AND NOT held AND claim IS NULL AND due <= $3 AND (sealer IS NULL OR sealer = ANY($6))
-	ORDER BY due, seq LIMIT $4 FOR UPDATE SKIP LOCKED
+	SELECT x.id FROM unnest($6::bytea[]) k(sealer) CROSS JOIN LATERAL (
+		SELECT id, due, seq FROM @deliveries
+		WHERE webhook = $1 AND upstream = $2 AND sealer = k.sealer AND state = 0 AND NOT held AND claim IS NULL AND due <= $3
+		ORDER BY due, seq LIMIT $4 FOR UPDATE SKIP LOCKED
+	) x ORDER BY x.due, x.seq LIMIT $4
 ), d AS (
 	UPDATE @deliveries d SET claim = $5 FROM c WHERE d.id = c.id RETURNING d.*
 )
 SELECT ` + allColumns + ` FROM d ORDER BY d.due, d.seq`
 
-const nextSQL = `SELECT due FROM @deliveries WHERE webhook = $1 AND upstream = $2 AND state = 0 AND NOT held AND claim IS NULL AND (sealer IS NULL OR sealer = ANY($3)) ORDER BY due, seq LIMIT 1`
+const nextSQL = `
+SELECT x.due FROM unnest($3::bytea[]) k(sealer) CROSS JOIN LATERAL (
+	SELECT due FROM @deliveries WHERE webhook = $1 AND upstream = $2 AND sealer = k.sealer AND state = 0 AND NOT held AND claim IS NULL ORDER BY due, seq LIMIT 1
+) x ORDER BY x.due LIMIT 1`
 
 // contended is when to look again for what others are claiming.
 const contended = 20 * time.Millisecond
@@ -88,7 +94,7 @@ func (s *Store) claimFailed(err error) {
 }
 
 const takeSQL = `
-WITH d AS (UPDATE @deliveries SET claim = $2 WHERE id = $1 AND state = 0 AND NOT held AND claim IS NULL AND (sealer IS NULL OR sealer = ANY($3)) RETURNING *)
+WITH d AS (UPDATE @deliveries SET claim = $2 WHERE id = $1 AND state = 0 AND NOT held AND claim IS NULL AND sealer = ANY($3) RETURNING *)
 SELECT ` + allColumns + ` FROM d`
 
 // Take implements [delivery.Store].
@@ -99,7 +105,7 @@ func (s *Store) Take(ctx context.Context, id uuid.UUID) (*delivery.Delivery, err
 const reviveSQL = `
 WITH d AS (
 	UPDATE @deliveries SET state = 0, revived = true, held = false, claim = $2, due = $4, settled = NULL, elapsed = 0, answer = NULL
-	WHERE id = $1 AND state = 2 AND (sealer IS NULL OR sealer = ANY($3)) RETURNING *
+	WHERE id = $1 AND state = 2 AND sealer = ANY($3) RETURNING *
 ), counted AS (
 	INSERT INTO @counts (webhook, upstream, pending, dead) SELECT webhook, upstream, 1, -1 FROM d
 )

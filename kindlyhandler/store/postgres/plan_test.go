@@ -23,6 +23,22 @@ INSERT INTO kindly_keys SELECT key, key_expires, ARRAY[id] FROM kindly_deliverie
 INSERT INTO kindly_counts (webhook, upstream, pending) VALUES ('support', 'zendesk', %[1]d)`, n)))
 }
 
+// What only others have the key of costs a claim nothing, however much it is.
+func TestClaimsReadNothingOfOthers(t *testing.T) {
+	dsn := pgtest.Schema(t)
+	s := open(t, postgres.Options{DSN: dsn, Keys: keys(t, 1)})
+	crowd(t, dsn, 5_000)
+	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries SET sealer = '\x0102030405060708'; ANALYZE kindly_deliveries`))
+	put(t, s, newDelivery(zendesk, ""))
+	for _, name := range []string{"claim", "next"} {
+		plan, err := s.Plan(t.Context(), name)
+		require.NoError(t, err)
+		require.Regexp(t, `Index Cond: .*sealer = k.sealer`, plan, name)
+	}
+	require.Len(t, claim(t, s, zendesk), 1)
+	require.Empty(t, claim(t, s, zendesk))
+}
+
 // No statement of the store reads a whole table, whether or not the database
 // has statistics of it.
 func TestPlans(t *testing.T) {

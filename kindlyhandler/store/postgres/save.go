@@ -24,7 +24,7 @@ WITH s AS (
 		settled = CASE WHEN s.state <> 0 THEN $15::timestamptz END, elapsed = s.elapsed, tries = s.tries, details = s.details, answer = s.answer,
 		sealer = s.sealer, body = CASE WHEN s.keep THEN coalesce(s.body, d.body) END, customer = s.customer, transcript = s.transcript
 	FROM s WHERE d.id = s.id AND d.claim = $16 AND d.state = 0
-		AND (NOT s.keep OR s.body IS NOT NULL OR d.sealer IS NOT DISTINCT FROM s.sealer)
+		AND (NOT s.keep OR s.body IS NOT NULL OR d.sealer = s.sealer)
 	RETURNING d.id, d.webhook, d.upstream, d.chat, d.state, d.revived
 ), next AS (
 	SELECT v.id AS after, n.id FROM saved v CROSS JOIN LATERAL (

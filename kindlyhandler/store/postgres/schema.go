@@ -23,7 +23,7 @@ CREATE TABLE @instances (
 	id      uuid PRIMARY KEY,
 	started timestamptz NOT NULL,
 	seen    timestamptz NOT NULL,
-	sealer  bytea
+	sealer  bytea NOT NULL DEFAULT ''
 );
 CREATE TABLE @deliveries (
 	id          uuid PRIMARY KEY,
@@ -42,7 +42,7 @@ CREATE TABLE @deliveries (
 	chat        uuid,
 	key         bytea,
 	key_expires timestamptz NOT NULL,
-	sealer      bytea,
+	sealer      bytea NOT NULL DEFAULT '',
 	details     bytea NOT NULL,
 	answer      bytea,
 	body        bytea,
@@ -50,7 +50,7 @@ CREATE TABLE @deliveries (
 	transcript  bytea
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 1);
 ALTER TABLE @deliveries ALTER body SET STORAGE EXTERNAL, ALTER transcript SET STORAGE EXTERNAL;
-CREATE INDEX @prefix_claimable ON @deliveries (webhook, upstream, due, seq) WHERE state = 0 AND NOT held AND claim IS NULL;
+CREATE INDEX @prefix_claimable ON @deliveries (webhook, upstream, sealer, due, seq) WHERE state = 0 AND NOT held AND claim IS NULL;
 CREATE INDEX @prefix_order ON @deliveries (webhook, upstream, chat, seq) WHERE state = 0 AND NOT revived AND chat IS NOT NULL;
 CREATE INDEX @prefix_pending ON @deliveries (webhook, upstream, received) WHERE state = 0;
 CREATE INDEX @prefix_claimed ON @deliveries (claim) WHERE claim IS NOT NULL;

@@ -20,22 +20,21 @@ import (
 // by which a chat is erased.
 //
 // All of a delivery is encrypted with one key, whose ID its row has, its sealer,
-// or nothing of it is. An instance claims only what it has the key of: the rest
+// or nothing of it is, and its sealer is empty. An instance claims only what it has the key of: the rest
 // waits for an instance that has. Instances tell each other by their rows which
 // key they encrypt with: who lacks that may not come, nor give it up.
 
-// sealersSQL finds the sealers of all deliveries by as many steps through an
-// index, and those of other instances that are alive. A NULL says that
-// something is not encrypted.
+// sealersSQL finds the sealers of all deliveries, also the empty one of those
+// that are not encrypted, by as many steps through an index, and those of other
+// instances that are alive.
 const sealersSQL = `
 WITH RECURSIVE s AS (
-	(SELECT sealer FROM @deliveries WHERE sealer IS NOT NULL ORDER BY sealer LIMIT 1)
+	(SELECT sealer FROM @deliveries ORDER BY sealer LIMIT 1)
 	UNION ALL
 	SELECT (SELECT d.sealer FROM @deliveries d WHERE d.sealer > s.sealer ORDER BY d.sealer LIMIT 1) FROM s WHERE s.sealer IS NOT NULL
 )
 SELECT sealer FROM s WHERE sealer IS NOT NULL
-UNION ALL (SELECT sealer FROM @deliveries WHERE sealer IS NULL ORDER BY sealer LIMIT 1)
-UNION ALL SELECT sealer FROM @instances WHERE sealer IS NOT NULL AND id IS DISTINCT FROM $1 AND seen > clock_timestamp() - make_interval(secs => $2)`
+UNION ALL SELECT sealer FROM @instances WHERE sealer <> '' AND id IS DISTINCT FROM $1 AND seen > clock_timestamp() - make_interval(secs => $2)`
 
 // sealing is what is known of the keys.
 type sealing struct {
@@ -241,28 +240,30 @@ func (s *Store) admit(ctx context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// sealerOf is the zero ID for NULL.
+// sealerOf is the zero ID for nothing.
 func sealerOf(b []byte) (id seal.ID) {
 	copy(id[:], b)
 	return id
 }
 
-// sealerArgument is NULL for the zero ID.
+// sealerArgument is empty, not NULL, for the zero ID.
 func sealerArgument(id seal.ID) []byte {
 	if id == (seal.ID{}) {
-		return nil
+		return []byte{}
 	}
 	return id[:]
 }
 
-// legible are the sealers of what keys open, but for NULL.
+// legible are the sealers of what can be read with keys, what is not encrypted
+// among it.
 func legible(keys *seal.Keys) [][]byte {
 	known := keys.IDs()
-	ids := make([][]byte, len(known))
+	sealers := make([][]byte, 1+len(known))
+	sealers[0] = []byte{}
 	for i := range known {
-		ids[i] = known[i][:]
+		sealers[1+i] = known[i][:]
 	}
-	return ids
+	return sealers
 }
 
 // Key is what [Status] tells of an encryption key.

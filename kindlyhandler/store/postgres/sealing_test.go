@@ -392,7 +392,7 @@ func TestSavesSealAllAnew(t *testing.T) {
 	// One that comes late, when another instance has sealed it since, has no effect.
 	late, err := one.Take(t.Context(), d.ID)
 	require.NoError(t, err)
-	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries SET sealer = NULL`))
+	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries SET sealer = ''`))
 	_, err = one.Save(t.Context(), late)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 }
