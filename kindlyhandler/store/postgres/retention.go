@@ -51,13 +51,13 @@ func (s *Store) sweep() {
 	defer ticker.Stop()
 	var warned time.Time
 	for {
-		if s.health.err() == nil {
-			warned = s.sweepOnce(s.ctx, warned)
-		}
 		select {
 		case <-ticker.C:
 		case <-s.ctx.Done():
 			return
+		}
+		if s.health.err() == nil {
+			warned = s.sweepOnce(s.ctx, warned)
 		}
 	}
 }
