@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 // Hurried makes what takes its time happen soon.
@@ -47,6 +49,19 @@ func (s *Store) Mine() int {
 	return len(s.claims.mine)
 }
 
+// TakeBack removes a webhook that was stored too late for its caller.
+func (s *Store) TakeBack(deliveries ...*delivery.Delivery) error {
+	o := &operation{}
+	for _, d := range deliveries {
+		e, err := newEntry(d, nil, nil)
+		if err != nil {
+			return err
+		}
+		o.put = append(o.put, e)
+	}
+	return s.revoke(o)
+}
+
 // Setting returns a setting of the store's sessions.
 func (s *Store) Setting(ctx context.Context, name string) (value string) {
 	_ = s.pool.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
@@ -83,7 +98,7 @@ func (s *Store) Plan(ctx context.Context, name string) (string, error) {
 
 // Statements are those that must not read a whole table.
 var Statements = map[string]string{
-	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
+	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "hold": holdSQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
 	"find": findSQL, "get": getSQL, "list": listSQL, "list of a chat": listChatSQL, "count": countSQL, "drop": dropSQL, "place": placeSQL, "places": placesSQL,
 	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
 	"sealers": sealersSQL, "bury": burySQL, "known": knownSQL, "queued": queuedSQL,

@@ -336,6 +336,34 @@ func TestWhatOthersWereToldOfIsNotTakenBack(t *testing.T) {
 	t.Logf("%d of 30 were found by others", told)
 }
 
+// A webhook is taken back whole, or not at all: of one that stays, the same
+// webhook is a duplicate, whose sender is told that all of it is delivered.
+func TestAWebhookIsTakenBackWhole(t *testing.T) {
+	_, stores := fleet(t, 2)
+	webhook := func() []*delivery.Delivery {
+		first, second := newDelivery(zendesk, "chat"), newDelivery(slack, "chat")
+		second.Key = first.Key
+		return []*delivery.Delivery{first, second}
+	}
+	free, begun := webhook(), webhook()
+	begun[0].Claimed = true
+	put(t, stores[0], begun...)
+	require.Equal(t, []uuid.UUID{begun[1].ID}, claim(t, stores[1], slack))
+	require.NoError(t, stores[0].TakeBack(begun...))
+	found, err := stores[1].Find(t.Context(), begun[0].Key)
+	require.NoError(t, err)
+	require.Len(t, found, 2)
+	settle(t, stores[1], begun[1], delivery.Delivered)
+	require.Equal(t, []uuid.UUID{begun[0].ID}, claim(t, stores[1], zendesk), "it is nobody's")
+	settle(t, stores[1], begun[0], delivery.Delivered)
+
+	put(t, stores[0], free...)
+	require.NoError(t, stores[0].TakeBack(free...))
+	found, err = stores[1].Find(t.Context(), free[0].Key)
+	require.NoError(t, err)
+	require.Empty(t, found)
+}
+
 func TestADeadPeerHangsNobody(t *testing.T) {
 	dsn, proxy := farAway(t)
 	s := open(t, postgres.Options{DSN: dsn})
