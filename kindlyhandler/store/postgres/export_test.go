@@ -62,6 +62,9 @@ func (s *Store) TakeBack(deliveries ...*delivery.Delivery) error {
 	return s.revoke(o)
 }
 
+// LockOf is the number of a chat's lock.
+func (s *Store) LockOf(lane delivery.Lane, chat string) int64 { return s.chatLock(lane, chatOf(chat)) }
+
 // Setting returns a setting of the store's sessions.
 func (s *Store) Setting(ctx context.Context, name string) (value string) {
 	_ = s.pool.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
