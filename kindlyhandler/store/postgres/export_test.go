@@ -103,6 +103,6 @@ func (s *Store) Plan(ctx context.Context, name string) (string, error) {
 var Statements = map[string]string{
 	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "hold": holdSQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
 	"find": findSQL, "get": getSQL, "list": listSQL, "list of a chat": listChatSQL, "count": countSQL, "drop": dropSQL, "place": placeSQL, "places": placesSQL,
-	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
+	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "reclaim": reclaimSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
 	"sealers": sealersSQL, "bury": burySQL, "known": knownSQL, "queued": queuedSQL,
 }

@@ -52,6 +52,9 @@ UPDATE @deliveries SET claim = NULL WHERE id IN (
 ) RETURNING webhook, upstream`
 	heldSQL    = `SELECT id FROM @deliveries WHERE claim = $1`
 	releaseSQL = `UPDATE @deliveries SET claim = NULL WHERE id = ANY($1) AND claim = $2 RETURNING webhook, upstream`
+	// reclaimSQL claims for an instance that was taken for dead what it had, unless
+	// that is another's by now: its callers are at it still.
+	reclaimSQL = `UPDATE @deliveries SET claim = $1 WHERE id = ANY($2) AND state = 0 AND NOT held AND (claim IS NULL OR claim = $3)`
 	unclaimSQL = `UPDATE @deliveries SET claim = NULL WHERE claim = $1`
 )
 
@@ -84,8 +87,9 @@ func (i *identity) alone() bool {
 // enter registers the instance, unless it is registered still.
 func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 	sealer := s.sealing.current().Sealer()
-	if id := s.identity.id(); id != uuid.Nil {
-		tag, err := c.Exec(ctx, s.sql(beatSQL), idOf(id), sealerArgument(sealer))
+	was := s.identity.id()
+	if was != uuid.Nil {
+		tag, err := c.Exec(ctx, s.sql(beatSQL), idOf(was), sealerArgument(sealer))
 		if err != nil {
 			return err
 		}
@@ -93,13 +97,18 @@ func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 			s.identity.revived()
 			return s.total(ctx, c)
 		}
-		s.log.Warn("this instance was taken for dead, for it could not reach the database for some time: what it was delivering is delivered by others, or again", zap.Stringer("instance", id))
+		s.log.Warn("this instance was taken for dead, for it could not reach the database for some time: what it was delivering may be delivered by others, too", zap.Stringer("instance", was))
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
-	if _, err := c.Exec(ctx, s.sql(registerSQL), idOf(id), sealerArgument(sealer)); err != nil {
+	var b pgx.Batch
+	b.Queue(s.sql(registerSQL), idOf(id), sealerArgument(sealer))
+	if mine := s.claims.all(); len(mine) > 0 {
+		b.Queue(s.sql(reclaimSQL), idOf(id), idsOf(mine), idOf(was))
+	}
+	if err := c.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
 	now := time.Now()

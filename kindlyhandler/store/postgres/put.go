@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -208,6 +210,12 @@ func (c *claims) has(id uuid.UUID) bool {
 	defer c.mu.Unlock()
 	_, ok := c.mine[id]
 	return ok
+}
+
+func (c *claims) all() []uuid.UUID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.mine))
 }
 
 func (c *claims) suspect() {
