@@ -66,6 +66,9 @@ type identity struct {
 	// sound is since when it has beaten without a failure for as long as a lease.
 	sound time.Time
 	last  time.Time // beat
+	// silence is for how long it had not beaten before sound: nor had others,
+	// maybe, who come back later.
+	silence time.Duration
 	// members is how many there are, place its own among them; 0 members: it is
 	// not known yet.
 	place, members int
@@ -94,7 +97,7 @@ func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 		if tag.RowsAffected() == 1 {
-			s.identity.revived()
+			s.identity.revived(s.timing.lease)
 			return s.total(ctx, c)
 		}
 		s.log.Warn("this instance was taken for dead, for it could not reach the database for some time: what it was delivering may be delivered by others, too", zap.Stringer("instance", was))
@@ -113,7 +116,7 @@ func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 	}
 	now := time.Now()
 	s.identity.mu.Lock()
-	s.identity.current, s.identity.registered, s.identity.last, s.identity.sound = id, now, now, now
+	s.identity.current, s.identity.registered, s.identity.last, s.identity.sound, s.identity.silence = id, now, now, now, 0
 	s.identity.mu.Unlock()
 	return s.total(ctx, c)
 }
@@ -132,27 +135,40 @@ func (s *Store) total(ctx context.Context, c *pgx.Conn) error {
 func (i *identity) beaten(lease time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	now := time.Now()
-	if now.Sub(i.last) >= lease/2 { // nor has it heard of others, maybe
-		i.sound = now
+	if time.Since(i.last) >= lease/2 { // nor has it heard of others, maybe
+		i.resume(lease)
 	}
-	i.last = now
+	i.last = time.Now()
 }
 
 // revived notes the same after the database was away.
-func (i *identity) revived() {
+func (i *identity) revived(lease time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.resume(lease)
 	i.last = time.Now()
-	i.sound = i.last
+}
+
+// resume notes that nothing was heard since the last beat. The mutex is held.
+func (i *identity) resume(lease time.Duration) {
+	now := time.Now()
+	if now.Sub(i.sound) >= lease {
+		i.silence = 0
+	}
+	i.silence += now.Sub(i.last)
+	i.sound = now
 }
 
 // mayReap tells whether silence of others is theirs: after the database was
-// away nobody has been heard of, and nobody is dead.
-func (i *identity) mayReap(lease time.Duration) bool {
+// away nobody has been heard of, and nobody is dead. Others are members for so
+// long, if they were before: patience is after what silence they are not.
+func (i *identity) mayReap(lease time.Duration) (reap bool, patience time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return time.Since(i.sound) >= lease
+	if time.Since(i.sound) >= lease {
+		return true, lease
+	}
+	return false, lease + i.silence
 }
 
 // beat tells the others that this instance is alive, and learns who else is.
@@ -163,7 +179,7 @@ func (s *Store) beat() {
 	var total int
 	var dead int64
 	asked := s.pending.changed()
-	reap := s.identity.mayReap(s.timing.lease)
+	reap, patience := s.identity.mayReap(s.timing.lease)
 	lease := s.timing.lease.Seconds()
 	ctx, cancel := context.WithTimeout(s.ctx, max(s.timing.lease/3, time.Second))
 	defer cancel()
@@ -174,7 +190,7 @@ func (s *Store) beat() {
 		if reap {
 			b.Queue(s.sql(reapSQL), lease).Exec(counter(&dead))
 		}
-		b.Queue(s.sql(membersSQL), lease).Query(func(rows pgx.Rows) error {
+		b.Queue(s.sql(membersSQL), patience.Seconds()).Query(func(rows pgx.Rows) error {
 			var member pgtype.UUID
 			_, err := pgx.ForEachRow(rows, []any{&member}, func() error {
 				members = append(members, member.Bytes)

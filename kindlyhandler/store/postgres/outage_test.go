@@ -163,6 +163,33 @@ func TestAnOutageReapsNobody(t *testing.T) {
 	settle(t, one, d, delivery.Delivered)
 }
 
+// After the database was away, who is back first does not think that it is
+// alone: its share of a rate would be more than all of it.
+func TestAnOutageMakesNobodyAlone(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	dsn := pgtest.SchemaIn(t, server.DSN())
+	witnesses := make([]*witness, 3)
+	for i := range witnesses {
+		witnesses[i] = watch(open(t, postgres.Hurried(postgres.Options{DSN: dsn})))
+	}
+	for _, w := range witnesses {
+		soon(t, func() bool { return w.place()[1] == 3 }, "all are known")
+	}
+	known := make([]int, len(witnesses))
+	for i, w := range witnesses {
+		known[i] = w.news()
+	}
+	for range 3 {
+		require.NoError(t, server.Stop(true))
+		time.Sleep(1500 * time.Millisecond) // twice a lease
+		require.NoError(t, server.Start())
+		time.Sleep(time.Second) // all are back, and have beaten
+	}
+	for i, w := range witnesses {
+		require.Equal(t, known[i], w.news(), "nobody has come or gone: %v", w.members)
+	}
+}
+
 // deafProxy is in the way to a server, and can stop to carry anything, as a
 // dead peer does.
 type deafProxy struct {
