@@ -61,6 +61,8 @@ func TestWhatOpenRefuses(t *testing.T) {
 		"no DSN":                {"", "no DSN"},
 		"no number for a port":  {"postgres://kindly:s3cret@host:port/db", "the DSN is malformed"},
 		"a password to escape":  {"postgres://kindly:s3cret/s3cret@host/db", "the DSN is malformed"},
+		"a host of a password":  {"postgres://kindly:pass@s3cret/word@host/db", "the DSN is malformed"},
+		"a query of a password": {"postgres://kindly:pass@s3cret?word=s3cret@host/db", "the DSN is malformed"},
 		"an unknown sslmode":    {"postgres://kindly:s3cret@host/db?sslmode=maybe", "the DSN is malformed"},
 		"a malformed keyword":   {"host=localhost password='s3cret", "the DSN is malformed"},
 		"a wrong password":      {server.LoopbackDSN(pgtest.Superuser, "s3cret"), "refuses the password"},
