@@ -41,6 +41,7 @@ const (
 	registerSQL = `INSERT INTO @instances (id, started, sealer, seen) VALUES ($1, clock_timestamp(), $2, clock_timestamp())`
 	beatSQL     = `UPDATE @instances SET seen = clock_timestamp(), sealer = $2 WHERE id = $1`
 	membersSQL  = `SELECT id FROM @instances WHERE seen > clock_timestamp() - make_interval(secs => $1) ORDER BY id`
+	othersSQL   = `SELECT count(*) FROM @instances WHERE id IS DISTINCT FROM $1 AND seen > clock_timestamp() - make_interval(secs => $2)`
 	totalSQL    = `SELECT coalesce(sum(pending), 0)::bigint FROM @counts`
 	reapSQL     = `DELETE FROM @instances WHERE seen <= clock_timestamp() - make_interval(secs => $1) RETURNING id`
 	leaveSQL    = `DELETE FROM @instances WHERE id = $1`
@@ -216,6 +217,15 @@ func (s *Store) beat() {
 		s.freeOrphans()
 	}
 	s.meet(members)
+}
+
+// Others counts the other instances that are alive: who delivers what this one
+// leaves.
+func (s *Store) Others(ctx context.Context) (n int, err error) {
+	err = s.ask(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, s.sql(othersSQL), idOf(s.identity.id()), s.timing.lease.Seconds()).Scan(&n)
+	})
+	return n, err
 }
 
 func counter(n *int64) func(commandTag) error {
