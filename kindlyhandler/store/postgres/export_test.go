@@ -62,6 +62,18 @@ func (s *Store) TakeBack(deliveries ...*delivery.Delivery) error {
 	return s.revoke(o)
 }
 
+// Unresolved prepares a Save of which it will not be known whether it was
+// committed, and returns what finds that out.
+func (s *Store) Unresolved(d *delivery.Delivery) (resolve func(), err error) {
+	o, err := s.saving(d)
+	if err != nil {
+		return nil, err
+	}
+	o.done = make(chan struct{})
+	instance := s.identity.id()
+	return func() { s.resolve([]*operation{o}, instance, 1) }, nil
+}
+
 // LockOf is the number of a chat's lock.
 func (s *Store) LockOf(lane delivery.Lane, chat string) int64 { return s.chatLock(lane, chatOf(chat)) }
 

@@ -391,6 +391,24 @@ func TestAWebhookIsTakenBackWhole(t *testing.T) {
 	require.Empty(t, found)
 }
 
+// A Save whose outcome is not known is not repeated when the delivery has been
+// claimed again here since: that would end the new claim.
+func TestALateResultEndsNoOtherClaim(t *testing.T) {
+	_, stores := fleet(t, 1)
+	s := stores[0]
+	d := claimed(newDelivery(zendesk, ""))
+	put(t, s, d)
+	resolve, err := s.Unresolved(d)
+	require.NoError(t, err)
+	settle(t, s, d, delivery.Pending) // it was committed
+	require.Equal(t, []uuid.UUID{d.ID}, claim(t, s, zendesk))
+
+	resolve()
+	time.Sleep(300 * time.Millisecond) // more than a poll, which frees what is nobody's
+	require.Empty(t, claim(t, s, zendesk), "it is being attempted")
+	settle(t, s, d, delivery.Delivered)
+}
+
 func TestADeadPeerHangsNobody(t *testing.T) {
 	dsn, proxy := farAway(t)
 	s := open(t, postgres.Options{DSN: dsn})
