@@ -121,6 +121,13 @@ func (s *Store) tryAttach(ctx context.Context) error {
 	if err := s.admit(ctx, c.Conn()); err != nil {
 		return err
 	}
+	ahead, err := askClock(ctx, c.Conn(), s.now)
+	if err != nil {
+		return err
+	}
+	if ahead.Abs() > clockSkew {
+		s.log.Warn(skewed(ahead))
+	}
 	return s.enter(ctx, c.Conn())
 }
 

@@ -273,13 +273,15 @@ func TestWarnings(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, pgtest.Do(dsn, "GRANT USAGE, CREATE ON SCHEMA "+u.Query().Get("search_path")+" TO "+plain+"; ALTER ROLE "+plain+" SET synchronous_commit = off"))
 	log, logs := logger()
-	s := open(t, postgres.Options{DSN: pgtest.As(dsn, plain), Log: log})
+	fast := func() time.Time { return time.Now().Add(5 * time.Minute) }
+	s := open(t, postgres.Options{DSN: pgtest.As(dsn, plain), Log: log, Now: fast})
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() { _, _ = s.Count(t.Context()) })
 	}
 	all.Wait()
 	require.Equal(t, 1, logs.FilterMessageSnippet("synchronous_commit is off").Len())
+	require.Equal(t, 1, logs.FilterMessageSnippet("this machine's clock is 5m0s ahead of the database's").Len())
 	if os.Getenv(pgtest.Variable) == "" {
 		require.Equal(t, 1, logs.FilterMessageSnippet("fsync").Len(), "which it is in this test")
 	}
