@@ -221,6 +221,31 @@ UPDATE kindly_deliveries SET claim = NULL WHERE id = '`+freed.ID.String()+`'`))
 	settle(t, stores[0], late, delivery.Delivered)
 }
 
+// Who has all its connections busy, as while somebody locks a table, is not taken
+// for dead by those that have not.
+func TestABusyPoolIsNoDeath(t *testing.T) {
+	dsn, stores := fleet(t, 2)
+	was := stores[0].Instance()
+	time.Sleep(700 * time.Millisecond) // the other one may reap
+	var locked sync.WaitGroup
+	begun := make(chan struct{})
+	locked.Go(func() {
+		close(begun)
+		if err := pgtest.Do(dsn, `BEGIN; LOCK TABLE kindly_deliveries IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT`); err != nil {
+			t.Error(err)
+		}
+	})
+	<-begun
+	soon(t, func() bool {
+		return query[int](t, dsn, `SELECT count(*) FROM pg_locks WHERE relation = 'kindly_deliveries'::regclass AND mode = 'AccessExclusiveLock' AND granted`) > 0
+	}, "it is locked")
+	for range 20 {
+		locked.Go(func() { _, _ = stores[0].Get(t.Context(), uuid.New()) })
+	}
+	locked.Wait()
+	require.Equal(t, was, stores[0].Instance())
+}
+
 func TestClaimsThatNobodyKnowsOfAreReleased(t *testing.T) {
 	_, stores := fleet(t, 1)
 	known, stray := claimed(newDelivery(zendesk, "")), claimed(newDelivery(zendesk, ""))

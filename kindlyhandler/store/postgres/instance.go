@@ -184,7 +184,7 @@ func (s *Store) beat() {
 	lease := s.timing.lease.Seconds()
 	ctx, cancel := context.WithTimeout(s.ctx, max(s.timing.lease/3, time.Second))
 	defer cancel()
-	err := s.call(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+	err := s.callAtOnce(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		members = nil
 		var b pgx.Batch
 		b.Queue(s.sql(beatSQL), idOf(id), sealerArgument(s.sealing.current().Sealer())).Exec(counter(&alive))
