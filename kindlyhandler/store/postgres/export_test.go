@@ -24,6 +24,12 @@ func WithPoll(o Options, poll time.Duration) Options {
 	return o
 }
 
+// WithLease sets after what silence an instance is taken for dead.
+func WithLease(o Options, lease time.Duration) Options {
+	o.timing.lease = lease
+	return o
+}
+
 // WithCall sets how long calls may take, and how long they wait for an outcome.
 func WithCall(o Options, call, patience time.Duration) Options {
 	o.timing.call, o.timing.patience = call, patience

@@ -224,14 +224,17 @@ UPDATE kindly_deliveries SET claim = NULL WHERE id = '`+freed.ID.String()+`'`))
 // Who has all its connections busy, as while somebody locks a table, is not taken
 // for dead by those that have not.
 func TestABusyPoolIsNoDeath(t *testing.T) {
-	dsn, stores := fleet(t, 2)
-	was := stores[0].Instance()
-	time.Sleep(700 * time.Millisecond) // the other one may reap
+	dsn := pgtest.Schema(t)
+	const lease = 1500 * time.Millisecond
+	o := postgres.WithLease(postgres.Hurried(postgres.Options{DSN: dsn}), lease)
+	busy, _ := open(t, o), open(t, o)
+	was := busy.Instance()
+	time.Sleep(lease) // the other one may reap
 	var locked sync.WaitGroup
 	begun := make(chan struct{})
 	locked.Go(func() {
 		close(begun)
-		if err := pgtest.Do(dsn, `BEGIN; LOCK TABLE kindly_deliveries IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT`); err != nil {
+		if err := pgtest.Do(dsn, `BEGIN; LOCK TABLE kindly_deliveries IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT`); err != nil {
 			t.Error(err)
 		}
 	})
@@ -240,10 +243,10 @@ func TestABusyPoolIsNoDeath(t *testing.T) {
 		return query[int](t, dsn, `SELECT count(*) FROM pg_locks WHERE relation = 'kindly_deliveries'::regclass AND mode = 'AccessExclusiveLock' AND granted`) > 0
 	}, "it is locked")
 	for range 20 {
-		locked.Go(func() { _, _ = stores[0].Get(t.Context(), uuid.New()) })
+		locked.Go(func() { _, _ = busy.Get(t.Context(), uuid.New()) })
 	}
 	locked.Wait()
-	require.Equal(t, was, stores[0].Instance())
+	require.Equal(t, was, busy.Instance())
 }
 
 func TestClaimsThatNobodyKnowsOfAreReleased(t *testing.T) {

@@ -168,9 +168,10 @@ func TestAnOutageReapsNobody(t *testing.T) {
 func TestAnOutageMakesNobodyAlone(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Options{Fast: true})
 	dsn := pgtest.SchemaIn(t, server.DSN())
+	const lease = 1500 * time.Millisecond
 	witnesses := make([]*witness, 3)
 	for i := range witnesses {
-		witnesses[i] = watch(open(t, postgres.Hurried(postgres.Options{DSN: dsn})))
+		witnesses[i] = watch(open(t, postgres.WithLease(postgres.Hurried(postgres.Options{DSN: dsn}), lease)))
 	}
 	for _, w := range witnesses {
 		soon(t, func() bool { return w.place()[1] == 3 }, "all are known")
@@ -179,11 +180,11 @@ func TestAnOutageMakesNobodyAlone(t *testing.T) {
 	for i, w := range witnesses {
 		known[i] = w.news()
 	}
-	for range 3 {
+	for range 2 {
 		require.NoError(t, server.Stop(true))
-		time.Sleep(1500 * time.Millisecond) // twice a lease
+		time.Sleep(2 * lease)
 		require.NoError(t, server.Start())
-		time.Sleep(time.Second) // all are back, and have beaten
+		time.Sleep(1200 * time.Millisecond) // all are back, and have beaten
 	}
 	for i, w := range witnesses {
 		require.Equal(t, known[i], w.news(), "nobody has come or gone: %v", w.members)
