@@ -20,7 +20,7 @@ type leaving struct {
 }
 
 // leave wraps a store accordingly. One that other processes share is theirs to
-// deliver from.
+// deliver from, as long as there are any.
 func leave(store Store, key runtimeKey, durable bool, log *zap.Logger) delivery.Store {
 	last := leaving{Store: store, key: key, durable: durable, log: log}
 	if shared, ok := store.(delivery.Shared); ok {
@@ -77,8 +77,27 @@ func (l leavingShared) Watch(w delivery.Watch) { l.shared.Watch(w) }
 
 // Close implements [delivery.Store].
 func (l leavingShared) Close() error {
-	if !caddy.Exiting() {
+	switch {
+	case caddy.Exiting():
+	case l.last():
+		l.tell()
+	default:
 		l.log.Info("no configuration of this Caddy uses a shared store any more: what is pending there is for those that do", zap.Stringer("store", l.key))
 	}
 	return l.shared.Close()
+}
+
+// last tells whether no other process is known to deliver from the store, nor
+// another runtime of this one.
+func (l leavingShared) last() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
+	defer cancel()
+	store, ok := l.Store.(interface {
+		Others(ctx context.Context) (int, error)
+	})
+	if !ok {
+		return false
+	}
+	others, err := store.Others(ctx)
+	return err == nil && others == 0
 }

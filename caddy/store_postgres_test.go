@@ -3,6 +3,7 @@
 package kindly
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -54,6 +55,55 @@ func TestPostgresKeysAreChangedLive(t *testing.T) {
 	_, err := currentRuntime().dispatcher.RetryAll(l.context(), delivery.Query{States: []delivery.State{delivery.Pending}})
 	require.NoError(t, err)
 	require.NoError(t, l.desk.Wait(l.context(), 2))
+}
+
+// TestADatabaseIsLeft tells of what is pending in a database that the last Caddy
+// of its fleet leaves, and of nothing while there is another one, also if that is
+// the next configuration of the same.
+func TestADatabaseIsLeft(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	l := newLifecycle(t)
+	site := func(lines string) string {
+		return l.site(l.webhook("shop", l.desk.URL), options("store postgres `"+server.DSN()+"` {\n\t"+lines+"\n\t}"))
+	}
+	l.desk.Fail(kindlytest.Status(http.StatusServiceUnavailable, "Retry-After", "3600"))
+	l.load(site("max_connections 8"))
+	l.send("shop", "chat-1")
+	l.load(site("max_connections 9"))
+	require.Empty(t, l.logged(leftBehind))
+
+	other, err := postgres.Open(postgres.Options{DSN: server.DSN()})
+	require.NoError(t, err)
+	l.load(site("table_prefix other_"))
+	require.Empty(t, l.logged(leftBehind))
+	l.load(site("max_connections 9"))
+	require.NoError(t, other.Close())
+
+	l.load(site("table_prefix other_"))
+	lines := l.logged(leftBehind)
+	require.Len(t, lines, 1)
+	require.Contains(t, lines[0], `"pending":1,"dead_letters":0`)
+}
+
+// TestPostgresReloadsUnderLoad changes the pool, and so the open store, while
+// webhooks come: for a moment one process is two of the fleet.
+func TestPostgresReloadsUnderLoad(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	l := newLifecycle(t)
+	site := func(connections int) string {
+		return l.site(l.webhook("shop", l.desk.URL), options(fmt.Sprintf("store postgres `%s` {\n\tmax_connections %d\n\t}", server.DSN(), connections)))
+	}
+	l.load(site(8))
+	stop := l.crowd()
+	defer stop()
+	for i := range 10 {
+		l.load(site(8 + (i+1)%2))
+	}
+	accepted := stop()
+	require.NoError(t, l.desk.Wait(l.context(), accepted))
+	require.Equal(t, accepted, l.desk.Count())
+	require.Equal(t, accepted, l.desk.Attempts())
+	requireOneUser(t)
 }
 
 // TestPostgresStoreExamines has the doctor's findings of a database, and of none.

@@ -192,9 +192,11 @@ func (s *Store) resolve(batch []*operation, instance uuid.UUID, barrier int64) {
 		_ = s.blame(s.working, err)
 		sleep(s.ctx, jittered(minReconnect))
 	}
+	s.claims.settled()
 	for _, o := range batch {
 		switch {
-		case o.committed(there, instance):
+		case o.save != nil && s.claims.newer(o.save.delivery.ID, o.grant), // the claim has ended
+			o.committed(there, instance):
 			s.finish(o, nil)
 		case s.queue.isGone(o):
 			s.finish(o, errOutcome)

@@ -35,6 +35,7 @@ func (s *Store) configure(dsn string, maxConns int) error {
 		return err
 	}
 	c.MinConns, c.MaxConns = 0, int32(max(maxConns, committers+2))
+	s.callers = make(chan struct{}, c.MaxConns-1)
 	c.MaxConnLifetime, c.MaxConnLifetimeJitter = time.Hour, 10*time.Minute
 	c.PingTimeout = 2 * time.Second
 	conn := c.ConnConfig
@@ -121,6 +122,13 @@ func (s *Store) tryAttach(ctx context.Context) error {
 	if err := s.admit(ctx, c.Conn()); err != nil {
 		return err
 	}
+	ahead, err := askClock(ctx, c.Conn(), s.now)
+	if err != nil {
+		return err
+	}
+	if ahead.Abs() > clockSkew {
+		s.log.Warn(skewed(ahead))
+	}
 	return s.enter(ctx, c.Conn())
 }
 
@@ -177,8 +185,22 @@ func findPooler(ctx context.Context, c *pgx.Conn, config *pgx.ConnConfig) (poole
 }
 
 // call runs f on a connection, again if it fails in a way that may pass: the
-// server has undone it.
+// server has undone it. Calls leave one connection to beats, so that nobody is
+// taken for dead for being busy.
 func (s *Store) call(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timing.call)
+	defer cancel()
+	select {
+	case s.callers <- struct{}{}:
+		defer func() { <-s.callers }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.callAtOnce(ctx, f)
+}
+
+// callAtOnce is call for beats.
+func (s *Store) callAtOnce(ctx context.Context, f func(ctx context.Context, c *pgxpool.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.call)
 	defer cancel()
 	stop := context.AfterFunc(s.working, cancel)

@@ -11,12 +11,13 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
-// dropSQL removes deliveries, whatever their state is; with an instance, only
-// those pending that no other one has claimed, and that Find has given to
-// nobody. The locks of their chats are held.
+// dropSQL removes deliveries, whatever their state is; with an instance, only if
+// all of them are pending, no other one has claimed any, and Find has given them
+// to nobody. The locks of their chats are held.
 const dropSQL = `
 WITH d AS (
-	DELETE FROM @deliveries x WHERE x.id = ANY($1) AND ($2::uuid IS NULL OR x.state = 0 AND (x.claim IS NULL OR x.claim = $2)
+	DELETE FROM @deliveries x WHERE x.id = ANY($1) AND ($2::uuid IS NULL
+		OR (SELECT true FROM @deliveries o WHERE o.id = ANY($1) AND (o.state <> 0 OR o.claim <> $2) LIMIT 1) IS NULL
 		AND (SELECT true FROM @keys k WHERE k.key = x.key AND k.asked AND k.ids && $1 LIMIT 1) IS NULL)
 	RETURNING x.*
 ), next AS (

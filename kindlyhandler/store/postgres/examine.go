@@ -52,7 +52,7 @@ func Examine(ctx context.Context, o Options) []doctor.Finding {
 		if now == nil {
 			now = time.Now
 		}
-		ahead, err = e.askClock(ctx, now)
+		ahead, err = askClock(ctx, e.conn, now)
 	}
 	if err != nil {
 		return []doctor.Finding{fault(where, err)}
@@ -120,10 +120,10 @@ func (e *examination) askTables(ctx context.Context) error {
 
 // askClock returns by how much this machine's clock is ahead of the server's,
 // as far as that can be known: 0 within what an answer takes.
-func (e *examination) askClock(ctx context.Context, now func() time.Time) (time.Duration, error) {
+func askClock(ctx context.Context, c *pgx.Conn, now func() time.Time) (time.Duration, error) {
 	var server time.Time
 	asked := now()
-	err := e.conn.QueryRow(ctx, `SELECT clock_timestamp()`, pgx.QueryExecModeExec).Scan(&server)
+	err := c.QueryRow(ctx, `SELECT clock_timestamp()`, pgx.QueryExecModeExec).Scan(&server)
 	answered := now()
 	switch {
 	case server.Before(asked):
@@ -132,6 +132,15 @@ func (e *examination) askClock(ctx context.Context, now func() time.Time) (time.
 		return answered.Sub(server), err
 	}
 	return 0, err
+}
+
+// skewed says what follows from a clock that is ahead of the database's.
+func skewed(ahead time.Duration) string {
+	direction := "ahead of"
+	if ahead < 0 {
+		direction = "behind"
+	}
+	return fmt.Sprintf("this machine's clock is %s %s the database's: deliveries are attempted too early or too late, and duplicates may go unnoticed", ahead.Abs().Round(100*time.Millisecond), direction)
 }
 
 func (e *examination) warnings(where string, ahead time.Duration) (found []doctor.Finding) {
@@ -145,12 +154,7 @@ func (e *examination) warnings(where string, ahead time.Duration) (found []docto
 		warn("synchronous_commit is off: the store sets it on for its own sessions", "switch it on for the role, so that nothing else is lost either: ALTER ROLE … SET synchronous_commit = on")
 	}
 	if ahead.Abs() > clockSkew {
-		direction := "ahead of"
-		if ahead < 0 {
-			direction = "behind"
-		}
-		warn(fmt.Sprintf("this machine's clock is %s %s the database's: deliveries are attempted too early or too late, and duplicates may go unnoticed", ahead.Abs().Round(100*time.Millisecond), direction),
-			"let NTP set the clocks of this machine, of the database's and of the other Caddys")
+		warn(skewed(ahead), "let NTP set the clocks of this machine, of the database's and of the other Caddys")
 	}
 	return found
 }

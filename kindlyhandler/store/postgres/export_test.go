@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 )
 
 // Hurried makes what takes its time happen soon.
@@ -19,6 +21,12 @@ func Hurried(o Options) Options {
 // WithPoll sets how often a store looks for what nobody has told it.
 func WithPoll(o Options, poll time.Duration) Options {
 	o.timing.poll = poll
+	return o
+}
+
+// WithLease sets after what silence an instance is taken for dead.
+func WithLease(o Options, lease time.Duration) Options {
+	o.timing.lease = lease
 	return o
 }
 
@@ -46,6 +54,34 @@ func (s *Store) Mine() int {
 	defer s.claims.mu.Unlock()
 	return len(s.claims.mine)
 }
+
+// TakeBack removes a webhook that was stored too late for its caller.
+func (s *Store) TakeBack(deliveries ...*delivery.Delivery) error {
+	o := &operation{}
+	for _, d := range deliveries {
+		e, err := newEntry(d, nil, nil)
+		if err != nil {
+			return err
+		}
+		o.put = append(o.put, e)
+	}
+	return s.revoke(o)
+}
+
+// Unresolved prepares a Save of which it will not be known whether it was
+// committed, and returns what finds that out.
+func (s *Store) Unresolved(d *delivery.Delivery) (resolve func(), err error) {
+	o, err := s.saving(d)
+	if err != nil {
+		return nil, err
+	}
+	o.done = make(chan struct{})
+	instance := s.identity.id()
+	return func() { s.resolve([]*operation{o}, instance, 1) }, nil
+}
+
+// LockOf is the number of a chat's lock.
+func (s *Store) LockOf(lane delivery.Lane, chat string) int64 { return s.chatLock(lane, chatOf(chat)) }
 
 // Setting returns a setting of the store's sessions.
 func (s *Store) Setting(ctx context.Context, name string) (value string) {
@@ -83,8 +119,8 @@ func (s *Store) Plan(ctx context.Context, name string) (string, error) {
 
 // Statements are those that must not read a whole table.
 var Statements = map[string]string{
-	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
+	"put": putSQL, "save": saveSQL, "look": lookSQL, "fence": fenceSQL, "fenced": fencedSQL, "hold key": holdKeySQL, "hold": holdSQL, "claim": claimSQL, "next": nextSQL, "take": takeSQL, "revive": reviveSQL, "state": stateSQL,
 	"find": findSQL, "get": getSQL, "list": listSQL, "list of a chat": listChatSQL, "count": countSQL, "drop": dropSQL, "place": placeSQL, "places": placesSQL,
-	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
+	"orphans": orphansSQL, "held": heldSQL, "release": releaseSQL, "reclaim": reclaimSQL, "unclaim": unclaimSQL, "expire": expireSQL, "expire keys": expireKeysSQL, "warn": warnSQL,
 	"sealers": sealersSQL, "bury": burySQL, "known": knownSQL, "queued": queuedSQL,
 }

@@ -191,15 +191,62 @@ func TestWhoWasTakenForDeadIsFenced(t *testing.T) {
 	d := claimed(newDelivery(zendesk, ""))
 	put(t, stores[0], d)
 	was := stores[0].Instance()
+	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries SET claim = NULL`))
+	require.Len(t, claim(t, stores[1], zendesk), 1, "its claim is another's")
 	require.NoError(t, pgtest.Do(dsn, `DELETE FROM kindly_instances WHERE id = '`+was.String()+`'`))
 	soon(t, func() bool { return stores[0].Instance() != was }, "it enters anew")
-	soon(t, func() bool { return len(claim(t, stores[1], zendesk)) == 1 }, "its claim is another's")
 
 	_, err := stores[0].Save(t.Context(), d)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
 	settle(t, stores[1], d, delivery.Delivered)
 	put(t, stores[0], claimed(newDelivery(zendesk, "")))
 	require.Equal(t, 1, stores[0].Mine())
+}
+
+// Who was taken for dead and is not keeps what nobody else has claimed by then:
+// a ticket that it has made meanwhile is not made again.
+func TestWhoWasTakenForDeadKeepsWhatIsLeft(t *testing.T) {
+	dsn, stores := fleet(t, 2)
+	freed, late := claimed(newDelivery(zendesk, "")), claimed(newDelivery(slack, ""))
+	put(t, stores[0], freed)
+	put(t, stores[0], late)
+	was := stores[0].Instance()
+	require.NoError(t, pgtest.Do(dsn, `DELETE FROM kindly_instances WHERE id = '`+was.String()+`';
+UPDATE kindly_deliveries SET claim = NULL WHERE id = '`+freed.ID.String()+`'`))
+	soon(t, func() bool { return stores[0].Instance() != was }, "it enters anew")
+	time.Sleep(500 * time.Millisecond) // more than a poll, which frees what is nobody's
+	require.Empty(t, claim(t, stores[1], zendesk))
+	require.Empty(t, claim(t, stores[1], slack))
+	settle(t, stores[0], freed, delivery.Delivered)
+	settle(t, stores[0], late, delivery.Delivered)
+}
+
+// Who has all its connections busy, as while somebody locks a table, is not taken
+// for dead by those that have not.
+func TestABusyPoolIsNoDeath(t *testing.T) {
+	dsn := pgtest.Schema(t)
+	const lease = 1500 * time.Millisecond
+	o := postgres.WithLease(postgres.Hurried(postgres.Options{DSN: dsn}), lease)
+	busy, _ := open(t, o), open(t, o)
+	was := busy.Instance()
+	time.Sleep(lease) // the other one may reap
+	var locked sync.WaitGroup
+	begun := make(chan struct{})
+	locked.Go(func() {
+		close(begun)
+		if err := pgtest.Do(dsn, `BEGIN; LOCK TABLE kindly_deliveries IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT`); err != nil {
+			t.Error(err)
+		}
+	})
+	<-begun
+	soon(t, func() bool {
+		return query[int](t, dsn, `SELECT count(*) FROM pg_locks WHERE relation = 'kindly_deliveries'::regclass AND mode = 'AccessExclusiveLock' AND granted`) > 0
+	}, "it is locked")
+	for range 20 {
+		locked.Go(func() { _, _ = busy.Get(t.Context(), uuid.New()) })
+	}
+	locked.Wait()
+	require.Equal(t, was, busy.Instance())
 }
 
 func TestClaimsThatNobodyKnowsOfAreReleased(t *testing.T) {

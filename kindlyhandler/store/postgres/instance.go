@@ -41,6 +41,7 @@ const (
 	registerSQL = `INSERT INTO @instances (id, started, sealer, seen) VALUES ($1, clock_timestamp(), $2, clock_timestamp())`
 	beatSQL     = `UPDATE @instances SET seen = clock_timestamp(), sealer = $2 WHERE id = $1`
 	membersSQL  = `SELECT id FROM @instances WHERE seen > clock_timestamp() - make_interval(secs => $1) ORDER BY id`
+	othersSQL   = `SELECT count(*) FROM @instances WHERE id IS DISTINCT FROM $1 AND seen > clock_timestamp() - make_interval(secs => $2)`
 	totalSQL    = `SELECT coalesce(sum(pending), 0)::bigint FROM @counts`
 	reapSQL     = `DELETE FROM @instances WHERE seen <= clock_timestamp() - make_interval(secs => $1) RETURNING id`
 	leaveSQL    = `DELETE FROM @instances WHERE id = $1`
@@ -52,6 +53,9 @@ UPDATE @deliveries SET claim = NULL WHERE id IN (
 ) RETURNING webhook, upstream`
 	heldSQL    = `SELECT id FROM @deliveries WHERE claim = $1`
 	releaseSQL = `UPDATE @deliveries SET claim = NULL WHERE id = ANY($1) AND claim = $2 RETURNING webhook, upstream`
+	// reclaimSQL claims for an instance that was taken for dead what it had, unless
+	// that is another's by now: its callers are at it still.
+	reclaimSQL = `UPDATE @deliveries SET claim = $1 WHERE id = ANY($2) AND state = 0 AND NOT held AND (claim IS NULL OR claim = $3)`
 	unclaimSQL = `UPDATE @deliveries SET claim = NULL WHERE claim = $1`
 )
 
@@ -63,6 +67,9 @@ type identity struct {
 	// sound is since when it has beaten without a failure for as long as a lease.
 	sound time.Time
 	last  time.Time // beat
+	// silence is for how long it had not beaten before sound: nor had others,
+	// maybe, who come back later.
+	silence time.Duration
 	// members is how many there are, place its own among them; 0 members: it is
 	// not known yet.
 	place, members int
@@ -84,27 +91,33 @@ func (i *identity) alone() bool {
 // enter registers the instance, unless it is registered still.
 func (s *Store) enter(ctx context.Context, c *pgx.Conn) error {
 	sealer := s.sealing.current().Sealer()
-	if id := s.identity.id(); id != uuid.Nil {
-		tag, err := c.Exec(ctx, s.sql(beatSQL), idOf(id), sealerArgument(sealer))
+	was := s.identity.id()
+	if was != uuid.Nil {
+		tag, err := c.Exec(ctx, s.sql(beatSQL), idOf(was), sealerArgument(sealer))
 		if err != nil {
 			return err
 		}
 		if tag.RowsAffected() == 1 {
-			s.identity.revived()
+			s.identity.revived(s.timing.lease)
 			return s.total(ctx, c)
 		}
-		s.log.Warn("this instance was taken for dead, for it could not reach the database for some time: what it was delivering is delivered by others, or again", zap.Stringer("instance", id))
+		s.log.Warn("this instance was taken for dead, for it could not reach the database for some time: what it was delivering may be delivered by others, too", zap.Stringer("instance", was))
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
-	if _, err := c.Exec(ctx, s.sql(registerSQL), idOf(id), sealerArgument(sealer)); err != nil {
+	var b pgx.Batch
+	b.Queue(s.sql(registerSQL), idOf(id), sealerArgument(sealer))
+	if mine := s.claims.all(); len(mine) > 0 {
+		b.Queue(s.sql(reclaimSQL), idOf(id), idsOf(mine), idOf(was))
+	}
+	if err := c.SendBatch(ctx, &b).Close(); err != nil {
 		return err
 	}
 	now := time.Now()
 	s.identity.mu.Lock()
-	s.identity.current, s.identity.registered, s.identity.last, s.identity.sound = id, now, now, now
+	s.identity.current, s.identity.registered, s.identity.last, s.identity.sound, s.identity.silence = id, now, now, now, 0
 	s.identity.mu.Unlock()
 	return s.total(ctx, c)
 }
@@ -123,27 +136,40 @@ func (s *Store) total(ctx context.Context, c *pgx.Conn) error {
 func (i *identity) beaten(lease time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	now := time.Now()
-	if now.Sub(i.last) >= lease/2 { // nor has it heard of others, maybe
-		i.sound = now
+	if time.Since(i.last) >= lease/2 { // nor has it heard of others, maybe
+		i.resume(lease)
 	}
-	i.last = now
+	i.last = time.Now()
 }
 
 // revived notes the same after the database was away.
-func (i *identity) revived() {
+func (i *identity) revived(lease time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.resume(lease)
 	i.last = time.Now()
-	i.sound = i.last
+}
+
+// resume notes that nothing was heard since the last beat. The mutex is held.
+func (i *identity) resume(lease time.Duration) {
+	now := time.Now()
+	if now.Sub(i.sound) >= lease {
+		i.silence = 0
+	}
+	i.silence += now.Sub(i.last)
+	i.sound = now
 }
 
 // mayReap tells whether silence of others is theirs: after the database was
-// away nobody has been heard of, and nobody is dead.
-func (i *identity) mayReap(lease time.Duration) bool {
+// away nobody has been heard of, and nobody is dead. Others are members for so
+// long, if they were before: patience is after what silence they are not.
+func (i *identity) mayReap(lease time.Duration) (reap bool, patience time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return time.Since(i.sound) >= lease
+	if time.Since(i.sound) >= lease {
+		return true, lease
+	}
+	return false, lease + i.silence
 }
 
 // beat tells the others that this instance is alive, and learns who else is.
@@ -154,18 +180,18 @@ func (s *Store) beat() {
 	var total int
 	var dead int64
 	asked := s.pending.changed()
-	reap := s.identity.mayReap(s.timing.lease)
+	reap, patience := s.identity.mayReap(s.timing.lease)
 	lease := s.timing.lease.Seconds()
 	ctx, cancel := context.WithTimeout(s.ctx, max(s.timing.lease/3, time.Second))
 	defer cancel()
-	err := s.call(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+	err := s.callAtOnce(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		members = nil
 		var b pgx.Batch
 		b.Queue(s.sql(beatSQL), idOf(id), sealerArgument(s.sealing.current().Sealer())).Exec(counter(&alive))
 		if reap {
 			b.Queue(s.sql(reapSQL), lease).Exec(counter(&dead))
 		}
-		b.Queue(s.sql(membersSQL), lease).Query(func(rows pgx.Rows) error {
+		b.Queue(s.sql(membersSQL), patience.Seconds()).Query(func(rows pgx.Rows) error {
 			var member pgtype.UUID
 			_, err := pgx.ForEachRow(rows, []any{&member}, func() error {
 				members = append(members, member.Bytes)
@@ -191,6 +217,15 @@ func (s *Store) beat() {
 		s.freeOrphans()
 	}
 	s.meet(members)
+}
+
+// Others counts the other instances that are alive: who delivers what this one
+// leaves.
+func (s *Store) Others(ctx context.Context) (n int, err error) {
+	err = s.ask(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, s.sql(othersSQL), idOf(s.identity.id()), s.timing.lease.Seconds()).Scan(&n)
+	})
+	return n, err
 }
 
 func counter(n *int64) func(commandTag) error {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -34,10 +35,19 @@ func parse(dsn string) (*pgxpool.Config, error) {
 		return nil, &problem{text: "no DSN: write postgres://user:password@host:5432/database", final: true} //nolint:gosec // no password
 	}
 	c, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
+	if err != nil || torn(dsn) {
 		return nil, errDSN
 	}
 	return c, nil
+}
+
+// torn tells whether a URL has an @ behind its host, as it has if a password
+// with @ and / in it is not encoded: then the host, which is told, is a part of
+// that.
+func torn(dsn string) bool {
+	_, rest, ok := strings.Cut(dsn, "://")
+	end := strings.IndexAny(rest, "/?#")
+	return ok && strings.HasPrefix(dsn, "postgres") && end >= 0 && strings.Contains(rest[end:], "@")
 }
 
 func checkPrefix(prefix string) error {

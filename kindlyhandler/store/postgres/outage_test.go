@@ -163,6 +163,34 @@ func TestAnOutageReapsNobody(t *testing.T) {
 	settle(t, one, d, delivery.Delivered)
 }
 
+// After the database was away, who is back first does not think that it is
+// alone: its share of a rate would be more than all of it.
+func TestAnOutageMakesNobodyAlone(t *testing.T) {
+	server := pgtest.Start(t, pgtest.Options{Fast: true})
+	dsn := pgtest.SchemaIn(t, server.DSN())
+	const lease = 1500 * time.Millisecond
+	witnesses := make([]*witness, 3)
+	for i := range witnesses {
+		witnesses[i] = watch(open(t, postgres.WithLease(postgres.Hurried(postgres.Options{DSN: dsn}), lease)))
+	}
+	for _, w := range witnesses {
+		soon(t, func() bool { return w.place()[1] == 3 }, "all are known")
+	}
+	known := make([]int, len(witnesses))
+	for i, w := range witnesses {
+		known[i] = w.news()
+	}
+	for range 2 {
+		require.NoError(t, server.Stop(true))
+		time.Sleep(2 * lease)
+		require.NoError(t, server.Start())
+		time.Sleep(1200 * time.Millisecond) // all are back, and have beaten
+	}
+	for i, w := range witnesses {
+		require.Equal(t, known[i], w.news(), "nobody has come or gone: %v", w.members)
+	}
+}
+
 // deafProxy is in the way to a server, and can stop to carry anything, as a
 // dead peer does.
 type deafProxy struct {
@@ -334,6 +362,52 @@ func TestWhatOthersWereToldOfIsNotTakenBack(t *testing.T) {
 		settle(t, other, d, delivery.Delivered)
 	}
 	t.Logf("%d of 30 were found by others", told)
+}
+
+// A webhook is taken back whole, or not at all: of one that stays, the same
+// webhook is a duplicate, whose sender is told that all of it is delivered.
+func TestAWebhookIsTakenBackWhole(t *testing.T) {
+	_, stores := fleet(t, 2)
+	webhook := func() []*delivery.Delivery {
+		first, second := newDelivery(zendesk, "chat"), newDelivery(slack, "chat")
+		second.Key = first.Key
+		return []*delivery.Delivery{first, second}
+	}
+	free, begun := webhook(), webhook()
+	begun[0].Claimed = true
+	put(t, stores[0], begun...)
+	require.Equal(t, []uuid.UUID{begun[1].ID}, claim(t, stores[1], slack))
+	require.NoError(t, stores[0].TakeBack(begun...))
+	found, err := stores[1].Find(t.Context(), begun[0].Key)
+	require.NoError(t, err)
+	require.Len(t, found, 2)
+	settle(t, stores[1], begun[1], delivery.Delivered)
+	require.Equal(t, []uuid.UUID{begun[0].ID}, claim(t, stores[1], zendesk), "it is nobody's")
+	settle(t, stores[1], begun[0], delivery.Delivered)
+
+	put(t, stores[0], free...)
+	require.NoError(t, stores[0].TakeBack(free...))
+	found, err = stores[1].Find(t.Context(), free[0].Key)
+	require.NoError(t, err)
+	require.Empty(t, found)
+}
+
+// A Save whose outcome is not known is not repeated when the delivery has been
+// claimed again here since: that would end the new claim.
+func TestALateResultEndsNoOtherClaim(t *testing.T) {
+	_, stores := fleet(t, 1)
+	s := stores[0]
+	d := claimed(newDelivery(zendesk, ""))
+	put(t, s, d)
+	resolve, err := s.Unresolved(d)
+	require.NoError(t, err)
+	settle(t, s, d, delivery.Pending) // it was committed
+	require.Equal(t, []uuid.UUID{d.ID}, claim(t, s, zendesk))
+
+	resolve()
+	time.Sleep(300 * time.Millisecond) // more than a poll, which frees what is nobody's
+	require.Empty(t, claim(t, s, zendesk), "it is being attempted")
+	settle(t, s, d, delivery.Delivered)
 }
 
 func TestADeadPeerHangsNobody(t *testing.T) {

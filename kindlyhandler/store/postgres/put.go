@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -173,28 +175,55 @@ func (p *pending) set(n, asked int) {
 
 // claims are the deliveries that the callers have, or are about to have.
 type claims struct {
-	mu   sync.Mutex
-	mine map[uuid.UUID]seal.ID // its sealer
+	mu     sync.Mutex
+	mine   map[uuid.UUID]grant
+	grants int // ever made
 	// stray: a call that claims has failed, and may have claimed nevertheless.
 	stray bool
 	// granting is held for reading while a call claims what it does not know yet.
 	granting sync.RWMutex
 }
 
-func (c *claims) init() { c.mine = make(map[uuid.UUID]seal.ID) }
+// grant is what a caller has of a delivery: its number is never another's.
+type grant struct {
+	sealer seal.ID
+	number int
+}
+
+func (c *claims) init() { c.mine = make(map[uuid.UUID]grant) }
 
 func (c *claims) add(id uuid.UUID, sealer seal.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mine[id] = sealer
+	c.grants++
+	c.mine[id] = grant{sealer, c.grants}
+}
+
+// number returns that of a grant, 0 if there is none.
+func (c *claims) number(id uuid.UUID) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mine[id].number
+}
+
+// newer tells whether there is a later grant.
+func (c *claims) newer(id uuid.UUID, number int) bool { return c.number(id) > number }
+
+// end removes a grant, unless there is a newer one.
+func (c *claims) end(id uuid.UUID, number int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mine[id].number == number {
+		delete(c.mine, id)
+	}
 }
 
 // sealedBy returns what says whether a delivery, if a caller has it, has a sealer.
 func (c *claims) sealedBy(id uuid.UUID) func(sealer seal.ID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sealer, ok := c.mine[id]
-	return func(other seal.ID) bool { return ok && other == sealer }
+	mine, ok := c.mine[id]
+	return func(other seal.ID) bool { return ok && other == mine.sealer }
 }
 
 func (c *claims) remove(id uuid.UUID) {
@@ -208,6 +237,19 @@ func (c *claims) has(id uuid.UUID) bool {
 	defer c.mu.Unlock()
 	_, ok := c.mine[id]
 	return ok
+}
+
+func (c *claims) all() []uuid.UUID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.mine))
+}
+
+// settled waits until the calls that claim at this moment have noted what they
+// have claimed.
+func (c *claims) settled() {
+	c.granting.Lock()
+	c.granting.Unlock() //nolint:staticcheck // it is a barrier
 }
 
 func (c *claims) suspect() {

@@ -27,6 +27,8 @@ const (
 type operation struct {
 	put  []*entry
 	save *entry
+	// grant is the number of the claim that the Save ends.
+	grant int
 
 	// marks are what no two operations under way have in common: chats, keys,
 	// ids. A statement sees nothing of what it does itself.

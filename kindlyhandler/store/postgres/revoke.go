@@ -15,9 +15,13 @@ import (
 // back: what has been acknowledged to another caller stays.
 const holdKeySQL = `SELECT key FROM @keys WHERE key = $1 FOR UPDATE`
 
+// holdSQL keeps deliveries as they are until it is decided whether they stay.
+const holdSQL = `SELECT id FROM @deliveries WHERE id = ANY($1) ORDER BY id FOR UPDATE`
+
 // takeBack removes what was stored though its caller was told that it was not:
-// its time was over, or the connection lost. What another instance has claimed
-// by then, or Find has given to a caller with the same webhook, is left.
+// its time was over, or the connection lost. A webhook of which another instance
+// has claimed anything by then, or that Find has given to a caller with the same
+// one, is left whole: the same webhook again is a duplicate of all of it.
 func (s *Store) takeBack(o *operation) {
 	for {
 		err := s.health.wait(s.ctx)
@@ -49,6 +53,7 @@ func (s *Store) revoke(o *operation) error {
 		var b pgx.Batch
 		b.Queue(s.sql(lockSQL), sorted(append([]int64{}, o.locks...)))
 		b.Queue(s.sql(holdKeySQL), keyOf(o.put[0].delivery.Key))
+		b.Queue(s.sql(holdSQL), idsOf(ids))
 		b.Queue(s.sql(dropSQL), idsOf(ids), idOf(instance)).Exec(counter(&gone))
 		b.Queue(s.sql(releaseSQL), idsOf(ids), idOf(instance)).Query(func(rows pgx.Rows) error {
 			var lane delivery.Lane

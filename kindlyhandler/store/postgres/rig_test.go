@@ -131,3 +131,10 @@ func (w *witness) place() [2]int {
 	}
 	return w.members[len(w.members)-1]
 }
+
+// news counts how often the members have changed.
+func (w *witness) news() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.members)
+}

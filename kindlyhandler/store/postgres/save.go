@@ -47,17 +47,26 @@ func (s *Store) Save(ctx context.Context, d *delivery.Delivery) (unblocked bool,
 		return false, err
 	}
 	defer end()
-	e, err := newEntry(d, s.sealing.current(), s.claims.sealedBy(d.ID))
+	o, err := s.saving(d)
 	if err != nil {
 		return false, err
 	}
-	o := &operation{save: e, bytes: e.size(), marks: []any{d.ID}}
+	err = s.perform(ctx, o)
+	return err == nil && o.unblocked, err
+}
+
+// saving prepares a Save.
+func (s *Store) saving(d *delivery.Delivery) (*operation, error) {
+	e, err := newEntry(d, s.sealing.current(), s.claims.sealedBy(d.ID))
+	if err != nil {
+		return nil, err
+	}
+	o := &operation{save: e, grant: s.claims.number(d.ID), bytes: e.size(), marks: []any{d.ID}}
 	if e.chat != uuid.Nil && d.State != delivery.Pending {
 		lock := s.chatLock(d.Lane, e.chat)
 		o.locks, o.marks = append(o.locks, lock), append(o.marks, lock)
 	}
-	err = s.perform(ctx, o)
-	return err == nil && o.unblocked, err
+	return o, nil
 }
 
 // queueSaves adds the statement that saves many deliveries.
@@ -88,12 +97,12 @@ func (s *Store) saved(o *operation, err error) {
 	d := o.save.delivery
 	switch {
 	case errors.Is(err, delivery.ErrNotFound):
-		s.claims.remove(d.ID)
+		s.claims.end(d.ID, o.grant)
 		return
 	case err != nil:
 		return
 	}
-	s.claims.remove(d.ID)
+	s.claims.end(d.ID, o.grant)
 	if d.State != delivery.Pending {
 		s.pending.add(-1)
 	}

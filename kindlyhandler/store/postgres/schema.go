@@ -102,9 +102,10 @@ func named(text, prefix string) string {
 // survives if that can be.
 func (s *Store) migrate(ctx context.Context, c *pgx.Conn) error {
 	var database string
-	var schema *string
+	var schema *string // of the tables, which the search_path may have behind its first one
 	var readOnly, exists bool
-	err := c.QueryRow(ctx, s.sql(`SELECT current_database(), current_schema(),
+	err := c.QueryRow(ctx, s.sql(`SELECT current_database(),
+		coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('@schema')), current_schema()),
 		pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', to_regclass('@schema') IS NOT NULL`),
 		pgx.QueryExecModeExec).Scan(&database, &schema, &readOnly, &exists)
 	switch {

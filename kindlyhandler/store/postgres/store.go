@@ -148,6 +148,7 @@ type Store struct {
 	timing  timing
 	texts   sync.Map // statements, with the names of the tables in them
 	pool    *pgxpool.Pool
+	callers chan struct{} // as many as may have a connection
 	sockets sockets
 	names   atomic.Pointer[names]
 

@@ -61,6 +61,8 @@ func TestWhatOpenRefuses(t *testing.T) {
 		"no DSN":                {"", "no DSN"},
 		"no number for a port":  {"postgres://kindly:s3cret@host:port/db", "the DSN is malformed"},
 		"a password to escape":  {"postgres://kindly:s3cret/s3cret@host/db", "the DSN is malformed"},
+		"a host of a password":  {"postgres://kindly:pass@s3cret/word@host/db", "the DSN is malformed"},
+		"a query of a password": {"postgres://kindly:pass@s3cret?word=s3cret@host/db", "the DSN is malformed"},
 		"an unknown sslmode":    {"postgres://kindly:s3cret@host/db?sslmode=maybe", "the DSN is malformed"},
 		"a malformed keyword":   {"host=localhost password='s3cret", "the DSN is malformed"},
 		"a wrong password":      {server.LoopbackDSN(pgtest.Superuser, "s3cret"), "refuses the password"},
@@ -271,13 +273,15 @@ func TestWarnings(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, pgtest.Do(dsn, "GRANT USAGE, CREATE ON SCHEMA "+u.Query().Get("search_path")+" TO "+plain+"; ALTER ROLE "+plain+" SET synchronous_commit = off"))
 	log, logs := logger()
-	s := open(t, postgres.Options{DSN: pgtest.As(dsn, plain), Log: log})
+	fast := func() time.Time { return time.Now().Add(5 * time.Minute) }
+	s := open(t, postgres.Options{DSN: pgtest.As(dsn, plain), Log: log, Now: fast})
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() { _, _ = s.Count(t.Context()) })
 	}
 	all.Wait()
 	require.Equal(t, 1, logs.FilterMessageSnippet("synchronous_commit is off").Len())
+	require.Equal(t, 1, logs.FilterMessageSnippet("this machine's clock is 5m0s ahead of the database's").Len())
 	if os.Getenv(pgtest.Variable) == "" {
 		require.Equal(t, 1, logs.FilterMessageSnippet("fsync").Len(), "which it is in this test")
 	}
