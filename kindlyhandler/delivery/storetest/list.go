@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -77,6 +78,15 @@ func newestFirst(deliveries ...*delivery.Delivery) []*delivery.Delivery {
 }
 
 var lists = []test{
+	{"has nothing under odd names", func(b *bench) {
+		b.put(b.new(zendesk))
+		for _, name := range []string{"\x00", "a\xff", strings.Repeat("a", 10_000)} {
+			for _, q := range []delivery.Query{{Webhook: name}, {Upstream: name}} {
+				q.Limit = 10
+				require.Empty(b, b.page(q).Deliveries)
+			}
+		}
+	}},
 	{"gives every field but the body, the customer and the transcript", func(b *bench) {
 		for _, state := range []delivery.State{delivery.Pending, delivery.Delivered, delivery.Dead} {
 			d := claimed(b.full())

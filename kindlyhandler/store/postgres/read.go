@@ -146,6 +146,9 @@ var highest = uuid.Max
 // List implements [delivery.Store]. Of a delivery that cannot be read, all that
 // can be is in the list.
 func (s *Store) List(ctx context.Context, q delivery.Query) (page delivery.Page, err error) {
+	if !nameable(delivery.Lane{Webhook: q.Webhook, Upstream: q.Upstream}) {
+		return delivery.Page{}, nil // there can be none
+	}
 	before := q.Before
 	if before == uuid.Nil {
 		before = highest
