@@ -23,7 +23,11 @@ import (
 //
 //	go test -run '^$' -bench Claim -benchtime 300x ./kindlyhandler/store/postgres
 func BenchmarkClaim(b *testing.B) {
-	for _, pending := range []int{10, 100_000, 1_000_000} {
+	sizes := []int{10, 100_000, 1_000_000}
+	if testing.Short() {
+		sizes = []int{10, 10_000}
+	}
+	for _, pending := range sizes {
 		b.Run(fmt.Sprintf("pending=%d", pending), func(b *testing.B) {
 			dsn := pgtest.Schema(b)
 			s := open(b, postgres.Options{DSN: dsn})
@@ -51,7 +55,10 @@ func BenchmarkClaim(b *testing.B) {
 //
 //	go test -run '^$' -bench Put -benchtime 1x ./kindlyhandler/store/postgres
 func BenchmarkPut(b *testing.B) {
-	const duration = 2 * time.Second
+	duration := 2 * time.Second
+	if testing.Short() {
+		duration = time.Second
+	}
 	server := pgtest.Start(b, pgtest.Options{})
 	require.NoError(b, pgtest.Do(server.DSN(), "CREATE TABLE plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea)"))
 	for _, callers := range []int{1, 16, 64} {
