@@ -2,11 +2,9 @@ package kindly
 
 import (
 	"bytes"
-	"encoding/hex"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -18,10 +16,8 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/kindlytest"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
-
-// keyText returns one of several keys.
-func keyText(n byte) string { return hex.EncodeToString(slices.Concat([]byte{n}, make([]byte, 31))) }
 
 // encryptedSite has a webhook whose store has keys.
 func (l *lifecycle) encryptedSite(keys ...string) string {
@@ -36,7 +32,7 @@ func keysNeeded(t *testing.T, numbers ...byte) (needed []byte) {
 	t.Helper()
 	names := make(map[string]byte)
 	for _, n := range numbers {
-		keys, err := seal.Parse(keyText(n))
+		keys, err := seal.Parse(sealtest.Text(n))
 		require.NoError(t, err)
 		names[keys.Sealer().String()] = n
 	}
@@ -53,7 +49,7 @@ func keysNeeded(t *testing.T, numbers ...byte) (needed []byte) {
 func TestKeysAreChangedLive(t *testing.T) {
 	l := newLifecycle(t)
 	l.desk.Fail(kindlytest.Status(http.StatusServiceUnavailable, "Retry-After", "3600"))
-	one, two, three := keyText(1), keyText(2), keyText(3)
+	one, two, three := sealtest.Text(1), sealtest.Text(2), sealtest.Text(3)
 	l.load(l.encryptedSite(one))
 	first := currentRuntime()
 	l.send("shop", "chat-1")
@@ -102,7 +98,7 @@ func TestEncrypter(t *testing.T) {
 		require.NoError(t, app.setKeys())
 		require.Nil(t, app.keys)
 		require.Empty(t, app.checkKeys())
-		app.EncryptionKeys = []string{keyText(1)}
+		app.EncryptionKeys = []string{sealtest.Text(1)}
 	}
 	require.NoError(t, bolts.setKeys())
 	require.NoError(t, databases.setKeys())
@@ -111,10 +107,10 @@ func TestEncrypter(t *testing.T) {
 
 // TestCheckKeys has what the doctor says of keys, none of which it prints.
 func TestCheckKeys(t *testing.T) {
-	t.Setenv("KINDLY_TEST_KEY", keyText(1))
+	t.Setenv("KINDLY_TEST_KEY", sealtest.Text(1))
 	file := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(file, []byte(keyText(2)+"\n"), 0o600))
-	keys, err := seal.Parse(keyText(1))
+	require.NoError(t, os.WriteFile(file, []byte(sealtest.Text(2)+"\n"), 0o600))
+	keys, err := seal.Parse(sealtest.Text(1))
 	require.NoError(t, err)
 	for _, c := range []struct {
 		keys    []string
@@ -125,7 +121,7 @@ func TestCheckKeys(t *testing.T) {
 		{[]string{"{env.KINDLY_TEST_KEY}", "{file." + file + "}"}, doctor.OK, "the key " + keys.Sealer().String() + " encrypts, 2 keys decrypt"},
 		{[]string{"off", "{env.KINDLY_TEST_KEY}"}, doctor.OK, "nothing more is encrypted"},
 		{[]string{"{env.KINDLY_TEST_UNSET}"}, doctor.Problem, "it is not checked without a value of {env.KINDLY_TEST_UNSET}"},
-		{[]string{keyText(1)[:30]}, doctor.Problem, "key 1 has 22 bytes instead of 32: make one by `openssl rand -base64 32`"},
+		{[]string{sealtest.Text(1)[:30]}, doctor.Problem, "key 1 has 22 bytes instead of 32: make one by `openssl rand -base64 32`"},
 	} {
 		found := (&App{engine: new(BoltStore), EncryptionKeys: c.keys}).checkKeys()
 		require.Len(t, found, 1)

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres/pgtest"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
 
 // TestPostgresKeysAreChangedLive rotates keys over reloads of one store, and
@@ -29,7 +30,7 @@ func TestPostgresKeysAreChangedLive(t *testing.T) {
 		return l.site(l.webhook("shop", l.desk.URL), options("store postgres `"+server.DSN()+"`\n\tencryption_key "+keys))
 	}
 	l.desk.Fail(kindlytest.Status(http.StatusServiceUnavailable, "Retry-After", "3600"))
-	one, two := keyText(1), keyText(2)
+	one, two := sealtest.Text(1), sealtest.Text(2)
 	l.load(site(one))
 	first := currentRuntime()
 	l.send("shop", "chat-1")

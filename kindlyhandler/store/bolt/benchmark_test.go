@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
 
 // writers each wait for what they write to be on disk.
@@ -91,7 +92,7 @@ func BenchmarkPut_encrypted(b *testing.B) {
 	const round = 64 * writers
 	var took [2][]time.Duration
 	stores := [2]*bolt.Store{openStore(b, filepath.Join(b.TempDir(), "plain.db"))}
-	encrypted, err := bolt.Open(bolt.Options{Path: filepath.Join(b.TempDir(), "encrypted.db"), Keys: keys(b, 1)})
+	encrypted, err := bolt.Open(bolt.Options{Path: filepath.Join(b.TempDir(), "encrypted.db"), Keys: sealtest.Keys(b, 1)})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, encrypted.Close()) })
 	stores[1] = encrypted

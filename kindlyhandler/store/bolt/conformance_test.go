@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery/storetest"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 
 func TestConformance(t *testing.T) { conform(t, nil) }
 
-func TestConformance_encrypted(t *testing.T) { conform(t, keys(t, 1)) }
+func TestConformance_encrypted(t *testing.T) { conform(t, sealtest.Keys(t, 1)) }
 
 func conform(t *testing.T, keys *seal.Keys) {
 	storetest.Run(t, func(t *testing.T, now func() time.Time) delivery.Store {

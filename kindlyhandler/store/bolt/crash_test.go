@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
 
 // Whatever happened before a crash, or a restart: what was accepted is still
@@ -28,7 +29,7 @@ func TestCrashes(t *testing.T) {
 		defer os.RemoveAll(dir)
 		m := &machine{t: rt, dir: dir, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 		if rapid.Bool().Draw(rt, "encrypted") {
-			m.texts = []string{keyText(0)}
+			m.texts = []string{sealtest.Text(0)}
 		}
 		m.open(filepath.Join(dir, "0.db"))
 		defer func() { _ = m.store.Close() }()
@@ -126,7 +127,7 @@ func (m *machine) open(path string) {
 func (m *machine) rotate() {
 	m.rotated++
 	m.store.Sweep(m.t.Context())
-	texts := []string{keyText(m.rotated)}
+	texts := []string{sealtest.Text(m.rotated)}
 	for i, key := range m.store.Status().(bolt.Status).EncryptionKeys {
 		if key.Needed {
 			texts = append(texts, m.texts[i])

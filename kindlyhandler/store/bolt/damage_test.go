@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
 
 // filled returns a file with deliveries: of every ten, five are delivered, one
@@ -66,7 +67,7 @@ func filledWith(t *testing.T, n int, keys *seal.Keys) (file []byte, all []*deliv
 // the damage has left, and takes new webhooks.
 func TestDamage(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { testDamage(t, nil, 1) })
-	t.Run("encrypted", func(t *testing.T) { testDamage(t, keys(t, 1), 5) })
+	t.Run("encrypted", func(t *testing.T) { testDamage(t, sealtest.Keys(t, 1), 5) })
 }
 
 // testDamage does only some of the rounds, one of so many.

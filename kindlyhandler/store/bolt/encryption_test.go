@@ -2,7 +2,6 @@ package bolt_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,34 +16,8 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/bolt"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
-
-// keyText returns one of 256 keys.
-func keyText(n byte) string {
-	raw := bytes.Repeat([]byte{n}, seal.KeySize)
-	raw[0] = ^n
-	return hex.EncodeToString(raw)
-}
-
-// keys returns keys, the first of which encrypts.
-func keys(tb testing.TB, numbers ...byte) *seal.Keys {
-	tb.Helper()
-	texts := make([]string, len(numbers))
-	for i, n := range numbers {
-		texts[i] = keyText(n)
-	}
-	k, err := seal.Parse(texts...)
-	require.NoError(tb, err)
-	return k
-}
-
-// off returns keys that encrypt nothing more.
-func off(tb testing.TB, n byte) *seal.Keys {
-	tb.Helper()
-	k, err := seal.Parse(seal.Off, keyText(n))
-	require.NoError(tb, err)
-	return k
-}
 
 // reopens closes the store and opens it with other keys.
 func (p *press) reopens(keys *seal.Keys) {
@@ -111,7 +84,7 @@ func TestEncryption(t *testing.T) {
 	seen := plain.arrives()
 	require.GreaterOrEqual(t, plain.secrets(seen), len(seen.marks)-1, "what is looked for would be found")
 
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	who := p.arrives()
 	for range 500 { // so that a compaction takes a while
 		require.NoError(t, p.Put(t.Context(), []*delivery.Delivery{webhook()}))
@@ -149,21 +122,21 @@ func harm(t *testing.T, path string) {
 // TestKeys_wrong does not open a store with keys that are too few, and leaves its
 // files as they are.
 func TestKeys_wrong(t *testing.T) {
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	who := p.arrives()
 	require.NoError(t, p.Store.Close())
 	before, err := os.ReadFile(p.path)
 	require.NoError(t, err)
 	info, err := os.Stat(p.path)
 	require.NoError(t, err)
-	for name, wrong := range map[string]*seal.Keys{"another": keys(t, 2), "none": nil, "off": off(t, 2)} {
+	for name, wrong := range map[string]*seal.Keys{"another": sealtest.Keys(t, 2), "none": nil, "off": sealtest.Off(t, 2)} {
 		_, err := bolt.Open(bolt.Options{Path: p.path, Keys: wrong})
 		var unknown *seal.UnknownKeyError
 		require.ErrorAs(t, err, &unknown, name)
 		require.Equal(t, []seal.ID{p.keys.Sealer()}, unknown.IDs)
 		require.ErrorContains(t, err, "store bolt "+p.path)
-		require.NotContains(t, err.Error(), keyText(1))
-		require.NotContains(t, err.Error(), keyText(2))
+		require.NotContains(t, err.Error(), sealtest.Text(1))
+		require.NotContains(t, err.Error(), sealtest.Text(2))
 		after, err := os.ReadFile(p.path)
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(before, after))
@@ -180,46 +153,46 @@ func TestKeys_wrong(t *testing.T) {
 
 // TestKeys_wrong_damaged has a damaged file wait, whole, for its key.
 func TestKeys_wrong_damaged(t *testing.T) {
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	who := p.arrives()
 	require.NoError(t, p.Store.Close())
 	harm(t, p.path)
 	core, logs := observer.New(zap.ErrorLevel)
-	p.keys, p.log = keys(t, 2), zap.New(core)
+	p.keys, p.log = sealtest.Keys(t, 2), zap.New(core)
 	p.open()
 	aside := p.Status().(bolt.Status).SetAside
 	require.Len(t, aside, 1)
 	require.False(t, aside[0].Done)
-	require.Contains(t, fmt.Sprint(messages(logs)), "encrypted with the key "+keys(t, 1).Sealer().String())
+	require.Contains(t, fmt.Sprint(messages(logs)), "encrypted with the key "+sealtest.Keys(t, 1).Sealer().String())
 	page, err := p.List(t.Context(), delivery.Query{Limit: 10})
 	require.NoError(t, err)
 	require.Empty(t, page.Deliveries, "nothing of it is taken over by half")
 	later := p.arrives()
 
-	p.reopens(keys(t, 2, 1))
+	p.reopens(sealtest.Keys(t, 2, 1))
 	p.kept(who)
 	p.kept(later)
 	require.True(t, p.Status().(bolt.Status).SetAside[0].Done)
-	require.ElementsMatch(t, names(keys(t, 1), keys(t, 2)), p.needed())
+	require.ElementsMatch(t, names(sealtest.Keys(t, 1), sealtest.Keys(t, 2)), p.needed())
 }
 
 // TestKeys_rotation has an old key be needed as long as something is encrypted
 // with it, and the file have nothing of that afterwards.
 func TestKeys_rotation(t *testing.T) {
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	old := p.arrives()
-	require.NoError(t, p.SetKeys(keys(t, 2, 1)))
+	require.NoError(t, p.SetKeys(sealtest.Keys(t, 2, 1)))
 	fresh := p.arrives()
 	p.kept(old)
 	p.kept(fresh)
 	p.Sweep(t.Context())
-	require.ElementsMatch(t, names(keys(t, 1), keys(t, 2)), p.needed())
-	for _, wrong := range []*seal.Keys{keys(t, 1), keys(t, 2), nil} {
+	require.ElementsMatch(t, names(sealtest.Keys(t, 1), sealtest.Keys(t, 2)), p.needed())
+	for _, wrong := range []*seal.Keys{sealtest.Keys(t, 1), sealtest.Keys(t, 2), nil} {
 		require.Error(t, p.CheckKeys(wrong))
 		require.Error(t, p.SetKeys(wrong))
 	}
-	p.reopens(keys(t, 2, 1))
-	require.ElementsMatch(t, names(keys(t, 1), keys(t, 2)), p.needed())
+	p.reopens(sealtest.Keys(t, 2, 1))
+	require.ElementsMatch(t, names(sealtest.Keys(t, 1), sealtest.Keys(t, 2)), p.needed())
 
 	// The dead letter and what is pending are attempted, and encrypted anew by
 	// that.
@@ -233,16 +206,16 @@ func TestKeys_rotation(t *testing.T) {
 		require.NoError(t, err)
 	}
 	p.Sweep(t.Context())
-	require.ElementsMatch(t, names(keys(t, 1), keys(t, 2)), p.needed(), "the delivered one has its answer")
+	require.ElementsMatch(t, names(sealtest.Keys(t, 1), sealtest.Keys(t, 2)), p.needed(), "the delivered one has its answer")
 	_, err = p.Drop(t.Context(), old.left[0].ID)
 	require.NoError(t, err)
 	p.Sweep(t.Context())
-	require.True(t, len(p.neededNow()) == 2 || !p.has(keys(t, 1).Sealer()), "the key is needed until nothing has it")
-	require.Equal(t, names(keys(t, 2)), p.needed())
-	require.False(t, p.has(keys(t, 1).Sealer()))
+	require.True(t, len(p.neededNow()) == 2 || !p.has(sealtest.Keys(t, 1).Sealer()), "the key is needed until nothing has it")
+	require.Equal(t, names(sealtest.Keys(t, 2)), p.needed())
+	require.False(t, p.has(sealtest.Keys(t, 1).Sealer()))
 
-	require.NoError(t, p.SetKeys(keys(t, 2)))
-	p.reopens(keys(t, 2))
+	require.NoError(t, p.SetKeys(sealtest.Keys(t, 2)))
+	p.reopens(sealtest.Keys(t, 2))
 	p.kept(fresh)
 	for _, d := range []*delivery.Delivery{revived, taken} {
 		got, err := p.Get(t.Context(), d.ID)
@@ -265,7 +238,7 @@ func TestKeys_first(t *testing.T) {
 	p := newPress(t)
 	who := p.arrives()
 	require.Empty(t, p.Status().(bolt.Status).EncryptionKeys)
-	p.reopens(keys(t, 1))
+	p.reopens(sealtest.Keys(t, 1))
 	p.kept(who)
 	p.Sweep(t.Context())
 	require.True(t, p.Status().(bolt.Status).Unencrypted)
@@ -293,10 +266,10 @@ func TestKeys_first(t *testing.T) {
 
 // TestKeys_off reads what is encrypted, and encrypts nothing more.
 func TestKeys_off(t *testing.T) {
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	old := p.arrives()
 	require.Error(t, p.SetKeys(nil))
-	require.NoError(t, p.SetKeys(off(t, 1)))
+	require.NoError(t, p.SetKeys(sealtest.Off(t, 1)))
 	fresh := p.arrives()
 	p.kept(old)
 	require.Positive(t, p.secrets(fresh))
@@ -314,7 +287,7 @@ func TestKeys_off(t *testing.T) {
 // TestKeys_changing changes them while deliveries come and go: each is read as it
 // was written.
 func TestKeys_changing(t *testing.T) {
-	p := newPressWith(t, keys(t, 0))
+	p := newPressWith(t, sealtest.Keys(t, 0))
 	var all sync.WaitGroup
 	stop := make(chan struct{})
 	changes := 0
@@ -325,7 +298,7 @@ func TestKeys_changing(t *testing.T) {
 				return
 			default:
 			}
-			if err := p.SetKeys(keys(t, n, n-1, n-2, n-3)); err == nil {
+			if err := p.SetKeys(sealtest.Keys(t, n, n-1, n-2, n-3)); err == nil {
 				changes++
 				continue
 			}
@@ -365,7 +338,7 @@ func TestKeys_changing(t *testing.T) {
 // TestEncryption_tampered has somebody change what is encrypted, checksum
 // included: that is damage, and is mended as such, once.
 func TestEncryption_tampered(t *testing.T) {
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	d := webhook()
 	require.NoError(t, p.Put(t.Context(), []*delivery.Delivery{d}))
 	require.NoError(t, p.Tamper(t.Context(), d.ID))
@@ -381,7 +354,7 @@ func TestEncryption_tampered(t *testing.T) {
 // TestKeys_changed_meanwhile has nothing be encrypted any more with a key that
 // does not encrypt when it comes to be committed, whenever it was encoded.
 func TestKeys_changed_meanwhile(t *testing.T) {
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	saved := webhook()
 	saved.Claimed = true
 	require.NoError(t, p.Put(t.Context(), []*delivery.Delivery{saved}))
@@ -400,7 +373,7 @@ func TestKeys_changed_meanwhile(t *testing.T) {
 	require.NoError(t, err)
 	_, completions := p.Waiting()
 	require.Equal(t, 1, completions, "it is not committed yet")
-	require.NoError(t, p.SetKeys(keys(t, 2, 1)))
+	require.NoError(t, p.SetKeys(sealtest.Keys(t, 2, 1)))
 	p.free()
 	goOn <- nil
 	require.NoError(t, p.result(putFirst))
@@ -409,8 +382,8 @@ func TestKeys_changed_meanwhile(t *testing.T) {
 	require.NoError(t, err)
 
 	p.Sweep(t.Context())
-	require.Equal(t, names(keys(t, 2)), p.needed())
-	p.reopens(keys(t, 2))
+	require.Equal(t, names(sealtest.Keys(t, 2)), p.needed())
+	p.reopens(sealtest.Keys(t, 2))
 	for _, d := range []*delivery.Delivery{second, done} {
 		got, err := p.Get(t.Context(), d.ID)
 		require.NoError(t, err)
@@ -421,7 +394,7 @@ func TestKeys_changed_meanwhile(t *testing.T) {
 
 // TestKeys_revived encrypts all of a delivery anew that is written by half.
 func TestKeys_revived(t *testing.T) {
-	p := newPressWith(t, keys(t, 1))
+	p := newPressWith(t, sealtest.Keys(t, 1))
 	d := webhook()
 	d.Claimed = true
 	require.NoError(t, p.Put(t.Context(), []*delivery.Delivery{d}))
@@ -429,12 +402,12 @@ func TestKeys_revived(t *testing.T) {
 	dead.State, dead.Transcript, dead.Answer = delivery.Dead, []byte("transcript"), []byte("answer")
 	_, err := p.Save(t.Context(), &dead)
 	require.NoError(t, err)
-	require.NoError(t, p.SetKeys(keys(t, 2, 1)))
+	require.NoError(t, p.SetKeys(sealtest.Keys(t, 2, 1)))
 	_, err = p.Revive(t.Context(), d.ID)
 	require.NoError(t, err)
 	p.Sweep(t.Context())
-	require.Equal(t, names(keys(t, 2)), p.needed())
-	p.reopens(keys(t, 2))
+	require.Equal(t, names(sealtest.Keys(t, 2)), p.needed())
+	p.reopens(sealtest.Keys(t, 2))
 	got, err := p.Get(t.Context(), d.ID)
 	require.NoError(t, err)
 	require.Equal(t, d.Body, got.Body)
@@ -456,7 +429,7 @@ func TestKeys_first_empty(t *testing.T) {
 				require.NoError(t, p.ForgetSealers(t.Context()))
 			}
 			require.Positive(t, p.secrets(who))
-			p.reopens(keys(t, 1))
+			p.reopens(sealtest.Keys(t, 1))
 			p.Sweep(t.Context())
 			require.False(t, p.Status().(bolt.Status).Unencrypted)
 			p.gone(who)
@@ -469,14 +442,14 @@ func TestKeys_first_empty(t *testing.T) {
 func TestKeys_first_restart(t *testing.T) {
 	p := newPress(t)
 	who := p.crowd()
-	p.reopens(keys(t, 1))
+	p.reopens(sealtest.Keys(t, 1))
 	fresh := p.arrives()
 	for _, d := range who.left {
 		_, err := p.Drop(t.Context(), d.ID)
 		require.NoError(t, err)
 	}
 	require.Positive(t, p.secrets(who))
-	p.reopens(keys(t, 1))
+	p.reopens(sealtest.Keys(t, 1))
 	p.Sweep(t.Context())
 	p.gone(who)
 	p.kept(fresh)

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/doctor"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres/pgtest"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
 
 // tables lists what a schema has.
@@ -30,7 +31,7 @@ func TestExamine(t *testing.T) {
 	require.Contains(t, found[0].Message, "/postgres can be used: its tables are made when the server starts")
 	require.Empty(t, tables(t, dsn), "it makes nothing")
 
-	s := open(t, postgres.Options{DSN: dsn, Keys: keys(t, 1)})
+	s := open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 1)})
 	arrives(t, s, "chat")
 	require.NoError(t, s.Close())
 	before := contents(t, dsn)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres/pgtest"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
 
 // crowd puts pending deliveries of many chats into a lane, and a few claimed
@@ -26,7 +27,7 @@ INSERT INTO kindly_counts (webhook, upstream, pending) VALUES ('support', 'zende
 // What only others have the key of costs a claim nothing, however much it is.
 func TestClaimsReadNothingOfOthers(t *testing.T) {
 	dsn := pgtest.Schema(t)
-	s := open(t, postgres.Options{DSN: dsn, Keys: keys(t, 1)})
+	s := open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 1)})
 	crowd(t, dsn, 5_000)
 	require.NoError(t, pgtest.Do(dsn, `UPDATE kindly_deliveries SET sealer = '\x0102030405060708'; ANALYZE kindly_deliveries`))
 	put(t, s, newDelivery(zendesk, ""))

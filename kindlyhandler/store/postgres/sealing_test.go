@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,34 +18,8 @@ import (
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/postgres/pgtest"
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal"
+	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/store/seal/sealtest"
 )
-
-// keyText returns one of 256 keys.
-func keyText(n byte) string {
-	raw := bytes.Repeat([]byte{n}, seal.KeySize)
-	raw[0] = ^n
-	return hex.EncodeToString(raw)
-}
-
-// keys returns keys, the first of which encrypts.
-func keys(tb testing.TB, numbers ...byte) *seal.Keys {
-	tb.Helper()
-	texts := make([]string, len(numbers))
-	for i, n := range numbers {
-		texts[i] = keyText(n)
-	}
-	k, err := seal.Parse(texts...)
-	require.NoError(tb, err)
-	return k
-}
-
-// off returns keys that encrypt nothing more.
-func off(tb testing.TB, n byte) *seal.Keys {
-	tb.Helper()
-	k, err := seal.Parse(seal.Off, keyText(n))
-	require.NoError(tb, err)
-	return k
-}
 
 func names(all ...*seal.Keys) (ids []string) {
 	for _, keys := range all {
@@ -170,7 +143,7 @@ func TestEncryption(t *testing.T) {
 		server := pgtest.Start(t, pgtest.Options{})
 		o := postgres.Options{DSN: server.DSN()}
 		if encrypts {
-			o.Keys = keys(t, 1)
+			o.Keys = sealtest.Keys(t, 1)
 		}
 		s := open(t, o)
 		left := arrives(t, s, "chat")
@@ -182,7 +155,7 @@ func TestEncryption(t *testing.T) {
 		kept(t, s, left)
 		if encrypts {
 			require.Empty(t, seen(t, server))
-			require.Equal(t, 4, query[int](t, server.DSN(), `SELECT count(*) FROM kindly_deliveries WHERE sealer = $1`, sealer(keys(t, 1))))
+			require.Equal(t, 4, query[int](t, server.DSN(), `SELECT count(*) FROM kindly_deliveries WHERE sealer = $1`, sealer(sealtest.Keys(t, 1))))
 		} else {
 			require.Len(t, seen(t, server), len(marks), "what is looked for would be found")
 		}
@@ -208,41 +181,41 @@ func contents(t *testing.T, dsn string) (all string) {
 // Keys that are too few open no store, and change nothing.
 func TestKeysThatAreTooFew(t *testing.T) {
 	dsn := pgtest.Schema(t)
-	s := open(t, postgres.Options{DSN: dsn, Keys: keys(t, 1)})
+	s := open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 1)})
 	left := arrives(t, s, "chat")
 	require.NoError(t, s.Close())
 	before := contents(t, dsn)
-	for name, wrong := range map[string]*seal.Keys{"another": keys(t, 2), "none": nil, "off": off(t, 2)} {
+	for name, wrong := range map[string]*seal.Keys{"another": sealtest.Keys(t, 2), "none": nil, "off": sealtest.Off(t, 2)} {
 		_, err := postgres.Open(postgres.Options{DSN: dsn, Keys: wrong})
 		var unknown *seal.UnknownKeyError
 		require.ErrorAs(t, err, &unknown, name)
-		require.Equal(t, []seal.ID{keys(t, 1).Sealer()}, unknown.IDs)
-		require.ErrorContains(t, err, "store postgres: there may be content that is encrypted with the key "+names(keys(t, 1))[0])
-		require.NotContains(t, err.Error(), keyText(1))
-		require.NotContains(t, err.Error(), keyText(2))
+		require.Equal(t, []seal.ID{sealtest.Keys(t, 1).Sealer()}, unknown.IDs)
+		require.ErrorContains(t, err, "store postgres: there may be content that is encrypted with the key "+names(sealtest.Keys(t, 1))[0])
+		require.NotContains(t, err.Error(), sealtest.Text(1))
+		require.NotContains(t, err.Error(), sealtest.Text(2))
 		require.Equal(t, before, contents(t, dsn))
 	}
-	kept(t, open(t, postgres.Options{DSN: dsn, Keys: keys(t, 2, 1)}), left)
+	kept(t, open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 2, 1)}), left)
 }
 
 // A database that is reached only later refuses keys that are too few as well,
 // until there are more.
 func TestKeysThatAreTooFewLater(t *testing.T) {
 	server := pgtest.Start(t, pgtest.Options{Fast: true})
-	s := open(t, postgres.Options{DSN: server.DSN(), Keys: keys(t, 1)})
+	s := open(t, postgres.Options{DSN: server.DSN(), Keys: sealtest.Keys(t, 1)})
 	left := arrives(t, s, "chat")
 	require.NoError(t, s.Close())
 	before := contents(t, server.DSN())
 	require.NoError(t, server.Stop(false))
-	late := open(t, postgres.Hurried(postgres.Options{DSN: server.DSN(), Keys: keys(t, 2)}))
+	late := open(t, postgres.Hurried(postgres.Options{DSN: server.DSN(), Keys: sealtest.Keys(t, 2)}))
 	require.NoError(t, server.Start())
 	soon(t, func() bool {
 		return errors.As(late.Put(t.Context(), []*delivery.Delivery{newDelivery(zendesk, "")}), new(*seal.UnknownKeyError))
 	}, "it says what is missing")
-	require.Contains(t, late.Status().(postgres.Status).Error, "encrypted with the key "+names(keys(t, 1))[0])
+	require.Contains(t, late.Status().(postgres.Status).Error, "encrypted with the key "+names(sealtest.Keys(t, 1))[0])
 	require.Equal(t, before, contents(t, server.DSN()))
-	require.Error(t, late.CheckKeys(keys(t, 3)))
-	require.NoError(t, late.SetKeys(keys(t, 3, 1)), "the wrong key was not used")
+	require.Error(t, late.CheckKeys(sealtest.Keys(t, 3)))
+	require.NoError(t, late.SetKeys(sealtest.Keys(t, 3, 1)), "the wrong key was not used")
 	soon(t, func() bool { return late.Put(t.Context(), []*delivery.Delivery{newDelivery(zendesk, "")}) == nil }, "it goes on")
 	kept(t, late, left)
 }
@@ -251,27 +224,27 @@ func TestKeysThatAreTooFewLater(t *testing.T) {
 func TestRotation(t *testing.T) {
 	dsn := pgtest.Schema(t)
 	log, logs := logger()
-	s := open(t, postgres.Options{DSN: dsn, Keys: keys(t, 1), Log: log})
+	s := open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 1), Log: log})
 	old := arrives(t, s, "chat")
-	require.NoError(t, s.SetKeys(keys(t, 2, 1)))
+	require.NoError(t, s.SetKeys(sealtest.Keys(t, 2, 1)))
 	fresh := arrives(t, s, "another chat")
 	kept(t, s, old)
 	kept(t, s, fresh)
-	require.ElementsMatch(t, names(keys(t, 1), keys(t, 2)), needed(t, s))
-	for _, wrong := range []*seal.Keys{keys(t, 1), keys(t, 2), nil} {
+	require.ElementsMatch(t, names(sealtest.Keys(t, 1), sealtest.Keys(t, 2)), needed(t, s))
+	for _, wrong := range []*seal.Keys{sealtest.Keys(t, 1), sealtest.Keys(t, 2), nil} {
 		require.Error(t, s.CheckKeys(wrong))
 		require.Error(t, s.SetKeys(wrong))
 	}
 	rewritten(t, s, old[1:])
 	kept(t, s, old)
-	require.ElementsMatch(t, names(keys(t, 1), keys(t, 2)), needed(t, s), "the delivered one has its answer")
+	require.ElementsMatch(t, names(sealtest.Keys(t, 1), sealtest.Keys(t, 2)), needed(t, s), "the delivered one has its answer")
 	_, err := s.Drop(t.Context(), old[0].ID)
 	require.NoError(t, err)
-	require.Equal(t, names(keys(t, 2)), needed(t, s))
+	require.Equal(t, names(sealtest.Keys(t, 2)), needed(t, s))
 	require.Equal(t, 1, logs.FilterMessage("an encryption key is not needed any more").Len())
-	require.NoError(t, s.SetKeys(keys(t, 2)))
+	require.NoError(t, s.SetKeys(sealtest.Keys(t, 2)))
 	require.NoError(t, s.Close())
-	s = open(t, postgres.Options{DSN: dsn, Keys: keys(t, 2)})
+	s = open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 2)})
 	kept(t, s, fresh)
 	kept(t, s, old[1:])
 }
@@ -283,9 +256,9 @@ func TestTheFirstKeyAndNone(t *testing.T) {
 	s := open(t, postgres.Options{DSN: dsn})
 	plain := arrives(t, s, "chat")
 	require.Empty(t, needed(t, s))
-	require.NoError(t, s.SetKeys(keys(t, 1)))
+	require.NoError(t, s.SetKeys(sealtest.Keys(t, 1)))
 	kept(t, s, plain)
-	require.Equal(t, names(keys(t, 1)), needed(t, s))
+	require.Equal(t, names(sealtest.Keys(t, 1)), needed(t, s))
 	require.True(t, s.Status().(postgres.Status).Unencrypted)
 	rewritten(t, s, plain[1:])
 	_, err := s.Drop(t.Context(), plain[0].ID)
@@ -295,7 +268,7 @@ func TestTheFirstKeyAndNone(t *testing.T) {
 	kept(t, s, plain[1:])
 
 	require.Error(t, s.SetKeys(nil))
-	require.NoError(t, s.SetKeys(off(t, 1)))
+	require.NoError(t, s.SetKeys(sealtest.Off(t, 1)))
 	again := arrives(t, s, "another chat")
 	rewritten(t, s, plain[1:])
 	kept(t, s, append(again, plain[1:]...))
@@ -309,8 +282,8 @@ func TestTheFirstKeyAndNone(t *testing.T) {
 func TestAFleetWhoseKeysDiffer(t *testing.T) {
 	dsn := pgtest.Schema(t)
 	log, logs := logger()
-	behind := open(t, postgres.Hurried(postgres.Options{DSN: dsn, Keys: keys(t, 1), Log: log}))
-	ahead := open(t, postgres.Hurried(postgres.Options{DSN: dsn, Keys: keys(t, 2, 1)}))
+	behind := open(t, postgres.Hurried(postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 1), Log: log}))
+	ahead := open(t, postgres.Hurried(postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 2, 1)}))
 	theirs := arrives(t, ahead, "chat")
 	delivered, dead, pending := theirs[0], theirs[1], theirs[2]
 	held, own := newDelivery(zendesk, "chat"), newDelivery(zendesk, "")
@@ -330,7 +303,7 @@ func TestAFleetWhoseKeysDiffer(t *testing.T) {
 	} {
 		_, err := call()
 		require.ErrorIs(t, err, delivery.ErrUnreadable, what)
-		require.ErrorContains(t, err, names(keys(t, 2))[0], what)
+		require.ErrorContains(t, err, names(sealtest.Keys(t, 2))[0], what)
 	}
 	_, err = behind.Revive(t.Context(), pending.ID)
 	require.ErrorIs(t, err, delivery.ErrNotFound)
@@ -345,31 +318,31 @@ func TestAFleetWhoseKeysDiffer(t *testing.T) {
 		behind.Sweep(t.Context())
 	}
 	require.Equal(t, 1, logs.FilterMessageSnippet("wait for an instance that has it").Len())
-	require.Contains(t, behind.Status().(postgres.Status).EncryptionKeys, postgres.Key{ID: names(keys(t, 2))[0], Needed: true, Missing: true})
-	require.Error(t, behind.CheckKeys(keys(t, 1)))
-	require.Error(t, ahead.CheckKeys(keys(t, 2)), "the other one encrypts with the old one")
+	require.Contains(t, behind.Status().(postgres.Status).EncryptionKeys, postgres.Key{ID: names(sealtest.Keys(t, 2))[0], Needed: true, Missing: true})
+	require.Error(t, behind.CheckKeys(sealtest.Keys(t, 1)))
+	require.Error(t, ahead.CheckKeys(sealtest.Keys(t, 2)), "the other one encrypts with the old one")
 	kept(t, ahead, theirs)
 
 	require.Equal(t, []uuid.UUID{pending.ID}, claim(t, ahead, zendesk))
 	settle(t, ahead, pending, delivery.Delivered)
 	require.Equal(t, []uuid.UUID{held.ID}, claim(t, behind, zendesk))
 	settle(t, behind, held, delivery.Delivered)
-	require.NoError(t, behind.SetKeys(keys(t, 2, 1)))
+	require.NoError(t, behind.SetKeys(sealtest.Keys(t, 2, 1)))
 	_, err = behind.Revive(t.Context(), dead.ID)
 	require.NoError(t, err)
-	require.ElementsMatch(t, names(keys(t, 2), keys(t, 1)), needed(t, ahead))
+	require.ElementsMatch(t, names(sealtest.Keys(t, 2), sealtest.Keys(t, 1)), needed(t, ahead))
 	for _, d := range []*delivery.Delivery{held, own} {
 		_, err = behind.Drop(t.Context(), d.ID)
 		require.NoError(t, err)
 	}
-	soon(t, func() bool { return ahead.CheckKeys(keys(t, 2)) == nil }, "nobody needs the old one")
+	soon(t, func() bool { return ahead.CheckKeys(sealtest.Keys(t, 2)) == nil }, "nobody needs the old one")
 }
 
 // Whatever instance saves a delivery seals all of it with its key, the body that
 // it has not changed as well.
 func TestSavesSealAllAnew(t *testing.T) {
 	dsn := pgtest.Schema(t)
-	one, two := open(t, postgres.Options{DSN: dsn, Keys: keys(t, 1, 2)}), open(t, postgres.Options{DSN: dsn, Keys: keys(t, 2, 1)})
+	one, two := open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 1, 2)}), open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 2, 1)})
 	d := newDelivery(zendesk, "")
 	put(t, one, d)
 	for i, s := range []*postgres.Store{two, two, one, two} {
@@ -383,8 +356,8 @@ func TestSavesSealAllAnew(t *testing.T) {
 		require.Equal(t, d.Body, got.Body)
 		require.Equal(t, taken.Transcript, got.Transcript)
 	}
-	require.NoError(t, one.SetKeys(keys(t, 2, 1)))
-	require.NoError(t, one.SetKeys(keys(t, 2)), "which all of it is encrypted with")
+	require.NoError(t, one.SetKeys(sealtest.Keys(t, 2, 1)))
+	require.NoError(t, one.SetKeys(sealtest.Keys(t, 2)), "which all of it is encrypted with")
 	got, err := one.Get(t.Context(), d.ID)
 	require.NoError(t, err)
 	require.Equal(t, d.Body, got.Body)
@@ -400,7 +373,7 @@ func TestSavesSealAllAnew(t *testing.T) {
 // What is encrypted is nothing in another delivery's place.
 func TestTampering(t *testing.T) {
 	dsn := pgtest.Schema(t)
-	s := open(t, postgres.Options{DSN: dsn, Keys: keys(t, 1)})
+	s := open(t, postgres.Options{DSN: dsn, Keys: sealtest.Keys(t, 1)})
 	one, two := newDelivery(zendesk, ""), newDelivery(zendesk, "")
 	put(t, s, one)
 	put(t, s, two)
@@ -413,7 +386,7 @@ func TestTampering(t *testing.T) {
 
 // Keys change while deliveries come and go: each is read as it was written.
 func TestKeysThatChange(t *testing.T) {
-	s := open(t, postgres.Options{DSN: pgtest.Schema(t), Keys: keys(t, 0)})
+	s := open(t, postgres.Options{DSN: pgtest.Schema(t), Keys: sealtest.Keys(t, 0)})
 	var changing, working sync.WaitGroup
 	stop := make(chan struct{})
 	changes := 0
@@ -424,7 +397,7 @@ func TestKeysThatChange(t *testing.T) {
 				return
 			default:
 			}
-			if s.SetKeys(keys(t, n, n-1)) == nil { // unless an older key is needed still
+			if s.SetKeys(sealtest.Keys(t, n, n-1)) == nil { // unless an older key is needed still
 				changes++
 				n++
 			}
