@@ -70,8 +70,7 @@ type examination struct {
 }
 
 const (
-	serverSQL = `SELECT current_schema(), pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', to_regclass('@schema') IS NOT NULL,
-	current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes')`
+	serverSQL    = `SELECT ` + placeColumns + `, current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes')`
 	mayCreateSQL = `SELECT has_schema_privilege(current_schema(), 'CREATE')`
 	mayUseSQL    = `SELECT bool_and(has_table_privilege(t, p)) FROM unnest('{@deliveries,@keys,@counts,@instances,@fences,@schema}'::text[]) t, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) p`
 )
@@ -81,17 +80,10 @@ func (e *examination) askServer(ctx context.Context) error {
 	var readOnly bool
 	err := e.conn.QueryRow(ctx, named(serverSQL, e.prefix), pgx.QueryExecModeExec).
 		Scan(&schema, &readOnly, &e.exists, &e.commit, &e.fsync, &e.pages)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case readOnly:
-		p := codes["25006"]
-		return &p
-	case schema == nil:
-		p := codes["3F000"]
-		return &p
 	}
-	return nil
+	return placeProblem(schema, readOnly)
 }
 
 // askTables fails if the tables are not there and cannot be made, or if they

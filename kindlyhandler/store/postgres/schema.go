@@ -98,25 +98,40 @@ func named(text, prefix string) string {
 	).Replace(text)
 }
 
+// placeColumns ask where the tables are, which the search_path may have behind
+// its first schema, or will be; whether nothing can be written there; and whether
+// they are there.
+const placeColumns = `
+	coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('@schema')), current_schema()),
+	pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', to_regclass('@schema') IS NOT NULL`
+
+// placeProblem says why a store cannot be there, nil if it can.
+func placeProblem(schema *string, readOnly bool) error {
+	var p problem
+	switch {
+	case readOnly:
+		p = codes["25006"]
+	case schema == nil:
+		p = codes["3F000"]
+	default:
+		return nil
+	}
+	return &p
+}
+
 // migrate brings the schema to this version, unless it is newer: then it
 // survives if that can be.
 func (s *Store) migrate(ctx context.Context, c *pgx.Conn) error {
 	var database string
-	var schema *string // of the tables, which the search_path may have behind its first one
+	var schema *string
 	var readOnly, exists bool
-	err := c.QueryRow(ctx, s.sql(`SELECT current_database(),
-		coalesce((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('@schema')), current_schema()),
-		pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on', to_regclass('@schema') IS NOT NULL`),
-		pgx.QueryExecModeExec).Scan(&database, &schema, &readOnly, &exists)
-	switch {
-	case err != nil:
+	err := c.QueryRow(ctx, s.sql(`SELECT `+placeColumns+`, current_database()`),
+		pgx.QueryExecModeExec).Scan(&schema, &readOnly, &exists, &database)
+	if err == nil {
+		err = placeProblem(schema, readOnly)
+	}
+	if err != nil {
 		return err
-	case readOnly:
-		p := codes["25006"]
-		return &p
-	case schema == nil:
-		p := codes["3F000"]
-		return &p
 	}
 	s.nameAll(database, *schema)
 	if exists {
