@@ -31,14 +31,8 @@ func balance(t *testing.T, options string, kills int) {
 	l := &load{urls: []string{"http://" + address + "/kindly"}, pause: 20 * time.Millisecond}
 	stopLoad := l.start(12, 4)
 	defer stopLoad()
-	done := make(chan struct{})
-	var troubles sync.WaitGroup
-	endTroubles := sync.OnceFunc(func() {
-		close(done)
-		troubles.Wait()
-	})
-	defer endTroubles()
-	troubles.Go(func() { s.failHalfOfTheTime(done) })
+	recovers := s.failHalfOfTheTime()
+	defer recovers()
 
 	for range kills {
 		time.Sleep(100*time.Millisecond + rand.N(900*time.Millisecond))
@@ -46,7 +40,7 @@ func balance(t *testing.T, options string, kills int) {
 		c = startIn(t, data, options, sites)
 	}
 	stopLoad()
-	endTroubles()
+	recovers()
 	require.Empty(t, l.wrong)
 	require.Greater(t, len(l.accepted), 10*kills)
 	l.requireBalance(t, s.desk)
@@ -55,21 +49,29 @@ func balance(t *testing.T, options string, kills int) {
 }
 
 // failHalfOfTheTime makes the help desk fail in all the ways that are worth
-// another attempt, now and then.
-func (s *sides) failHalfOfTheTime(done <-chan struct{}) {
+// another attempt, now and then, until the function is called.
+func (s *sides) failHalfOfTheTime() (recovers func()) {
 	modes := []kindlytest.Mode{
 		kindlytest.Status(503), kindlytest.Status(429, "Retry-After", "0"), kindlytest.Hang(), kindlytest.Hang().AfterAccept(),
 		kindlytest.Reset(), kindlytest.Reset().AfterAccept(), kindlytest.Truncate(3),
 	}
-	defer s.desk.Recover()
-	for fails := true; ; fails = !fails {
-		if s.desk.Recover(); fails {
-			s.desk.Fail(modes[rand.N(len(modes))])
+	done := make(chan struct{})
+	var failing sync.WaitGroup
+	failing.Go(func() {
+		defer s.desk.Recover()
+		for fails := true; ; fails = !fails {
+			if s.desk.Recover(); fails {
+				s.desk.Fail(modes[rand.N(len(modes))])
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(50*time.Millisecond + rand.N(250*time.Millisecond)):
+			}
 		}
-		select {
-		case <-done:
-			return
-		case <-time.After(50*time.Millisecond + rand.N(250*time.Millisecond)):
-		}
-	}
+	})
+	return sync.OnceFunc(func() {
+		close(done)
+		failing.Wait()
+	})
 }

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"math/rand/v2"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,14 +25,8 @@ func TestFleetAccountBalances(t *testing.T) {
 	l := &load{urls: f.urls(), again: 20, refusable: true, pause: 30 * time.Millisecond, patience: 2 * time.Minute}
 	stopLoad := l.start(12, 4)
 	defer stopLoad()
-	done := make(chan struct{})
-	var troubles sync.WaitGroup
-	endTroubles := sync.OnceFunc(func() {
-		close(done)
-		troubles.Wait()
-	})
-	defer endTroubles()
-	troubles.Go(func() { f.failHalfOfTheTime(done) })
+	recovers := f.failHalfOfTheTime()
+	defer recovers()
 
 	caddys, databases := 0, 0
 	for end := time.Now().Add(*trouble); time.Now().Before(end); {
@@ -52,7 +45,7 @@ func TestFleetAccountBalances(t *testing.T) {
 		m.start()
 	}
 	stopLoad()
-	endTroubles()
+	recovers()
 	require.Empty(t, l.wrong)
 	require.Greater(t, len(l.accepted), 10*(caddys+databases))
 	ended := time.Now()
