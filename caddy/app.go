@@ -25,15 +25,8 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// The defaults of an [App].
-const (
-	// defaultGracePeriod is how long a shutdown waits for attempts under way.
-	defaultGracePeriod = 10 * time.Second
-
-	defaultRetention     = 24 * time.Hour
-	defaultDeadRetention = 720 * time.Hour
-	defaultMaxPending    = 1_000_000
-)
+// defaultGracePeriod is how long a shutdown waits for attempts under way.
+const defaultGracePeriod = 10 * time.Second
 
 // App keeps what outlives a request of the kindly_webhook handlers: the queue
 // of deliveries. It goes on over reloads, and by default over crashes. It needs
@@ -148,7 +141,7 @@ func (a *App) provision(ctx caddy.Context) error {
 		}
 	}
 	if a.MaxPending < 0 {
-		return fmt.Errorf("max_pending is negative: write a whole number such as %d", defaultMaxPending)
+		return fmt.Errorf("max_pending is negative: write a whole number such as %d", delivery.DefaultLimits.MaxPending)
 	}
 	if err := registerMetrics(ctx); err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -248,11 +241,8 @@ func (a *App) Start() error {
 }
 
 func (a *App) limits() Limits {
-	return Limits{
-		Retention:     cmp.Or(time.Duration(a.Retention), defaultRetention),
-		DeadRetention: cmp.Or(time.Duration(a.DeadRetention), defaultDeadRetention),
-		MaxPending:    cmp.Or(a.MaxPending, defaultMaxPending),
-	}
+	configured := Limits{Retention: time.Duration(a.Retention), DeadRetention: time.Duration(a.DeadRetention), MaxPending: a.MaxPending}
+	return configured.Or(delivery.DefaultLimits)
 }
 
 // Stop implements [caddy.App]. When another configuration takes over, the

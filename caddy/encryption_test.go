@@ -36,7 +36,7 @@ func keysNeeded(t *testing.T, numbers ...byte) (needed []byte) {
 		require.NoError(t, err)
 		names[keys.Sealer().String()] = n
 	}
-	for _, key := range currentRuntime().store.(boltStore).Status().(bolt.Status).EncryptionKeys {
+	for _, key := range currentRuntime().store.(*bolt.Store).Status().(bolt.Status).EncryptionKeys {
 		if key.Needed {
 			needed = append(needed, names[key.ID])
 		}

@@ -1,8 +1,6 @@
 package kindly
 
 import (
-	"time"
-
 	"go.uber.org/zap"
 
 	"github.com/caddy-kindly/caddy-kindly/kindlyhandler/delivery"
@@ -44,10 +42,4 @@ type StoreOptions struct {
 }
 
 // Limits of a store. All of them are above 0.
-type Limits struct {
-	// Retention is how long delivered deliveries are kept, DeadRetention the
-	// same of dead letters.
-	Retention, DeadRetention time.Duration
-	// MaxPending bounds the pending deliveries.
-	MaxPending int
-}
+type Limits = delivery.Limits

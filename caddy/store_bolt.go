@@ -118,11 +118,11 @@ func realPath(path string) (string, error) {
 
 // Open implements [Engine].
 func (*BoltStore) Open(location string, o StoreOptions) (Store, error) {
-	store, err := bolt.Open(bolt.Options{Path: location, Limits: bolt.Limits(o.Limits), Keys: o.Keys, Log: o.Log, Losses: o.Losses})
+	store, err := bolt.Open(bolt.Options{Path: location, Limits: o.Limits, Keys: o.Keys, Log: o.Log, Losses: o.Losses})
 	if err != nil {
 		return nil, err
 	}
-	return boltStore{store}, nil
+	return store, nil
 }
 
 // Examine implements [Examiner].
@@ -140,16 +140,11 @@ func (*BoltStore) Durable() bool { return true }
 // Encrypts implements [Encrypter].
 func (*BoltStore) Encrypts() bool { return true }
 
-type boltStore struct{ *bolt.Store }
-
-// SetLimits implements [Store].
-func (s boltStore) SetLimits(l Limits) { s.Store.SetLimits(bolt.Limits(l)) }
-
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*BoltStore)(nil)
 	_ Encrypter             = (*BoltStore)(nil)
-	_ KeyedStore            = boltStore{}
+	_ KeyedStore            = (*bolt.Store)(nil)
 	_ Examiner              = (*BoltStore)(nil)
 	_ caddyfile.Unmarshaler = (*BoltStore)(nil)
 )

@@ -41,7 +41,7 @@ func (*MemoryStore) Locate() (string, error) { return "", nil }
 
 // Open implements [Engine].
 func (*MemoryStore) Open(_ string, o StoreOptions) (Store, error) {
-	store := memoryStore{memory.New(memory.Options{Losses: o.Losses})}
+	store := memory.New(memory.Options{Losses: o.Losses})
 	store.SetLimits(o.Limits)
 	return store, nil
 }
@@ -58,11 +58,6 @@ func (*MemoryStore) Examine(context.Context) []doctor.Finding {
 
 // Durable implements [Engine].
 func (*MemoryStore) Durable() bool { return false }
-
-type memoryStore struct{ *memory.Store }
-
-// SetLimits implements [Store].
-func (s memoryStore) SetLimits(l Limits) { s.Store.SetLimits(memory.Limits(l)) }
 
 // Interface guards
 var (

@@ -138,7 +138,7 @@ func (p *PostgresStore) Open(_ string, o StoreOptions) (Store, error) {
 		DSN:      p.dsn,
 		Prefix:   p.TablePrefix,
 		MaxConns: p.MaxConnections,
-		Limits:   postgres.Limits(o.Limits),
+		Limits:   o.Limits,
 		Keys:     o.Keys,
 		Log:      o.Log,
 		Losses:   o.Losses,
@@ -146,7 +146,7 @@ func (p *PostgresStore) Open(_ string, o StoreOptions) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return postgresStore{store}, nil
+	return store, nil
 }
 
 // Examine implements [Examiner]. It connects, for a few seconds at the most.
@@ -160,17 +160,12 @@ func (*PostgresStore) Durable() bool { return true }
 // Encrypts implements [Encrypter].
 func (*PostgresStore) Encrypts() bool { return true }
 
-type postgresStore struct{ *postgres.Store }
-
-// SetLimits implements [Store].
-func (s postgresStore) SetLimits(l Limits) { s.Store.SetLimits(postgres.Limits(l)) }
-
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*PostgresStore)(nil)
 	_ Encrypter             = (*PostgresStore)(nil)
-	_ KeyedStore            = postgresStore{}
+	_ KeyedStore            = (*postgres.Store)(nil)
 	_ Examiner              = (*PostgresStore)(nil)
-	_ delivery.Shared       = postgresStore{}
+	_ delivery.Shared       = (*postgres.Store)(nil)
 	_ caddyfile.Unmarshaler = (*PostgresStore)(nil)
 )

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,12 +51,14 @@ func TestPostgresKeysAreChangedLive(t *testing.T) {
 		return keys.Sealer().String()
 	}
 	require.Equal(t, []postgres.Key{{ID: id(two), Encrypts: true, Needed: true}, {ID: id(one), Needed: true}},
-		currentRuntime().store.(postgresStore).Status().(postgres.Status).EncryptionKeys)
+		currentRuntime().store.(*postgres.Store).Status().(postgres.Status).EncryptionKeys)
 
 	l.desk.Recover()
-	_, err := currentRuntime().dispatcher.RetryAll(l.context(), delivery.Query{States: []delivery.State{delivery.Pending}})
-	require.NoError(t, err)
-	require.NoError(t, l.desk.Wait(l.context(), 2))
+	require.Eventually(t, func() bool { // it passes by what the dispatcher is looking at
+		_, err := currentRuntime().dispatcher.RetryAll(l.context(), delivery.Query{States: []delivery.State{delivery.Pending}})
+		require.NoError(t, err)
+		return l.desk.Count() == 2
+	}, 20*time.Second, 50*time.Millisecond)
 }
 
 // TestADatabaseIsLeft tells of what is pending in a database that the last Caddy

@@ -52,29 +52,9 @@ type Options struct {
 	Limits
 }
 
-// Limits can be changed while the store is open.
-type Limits struct {
-	// Retention is how long delivered deliveries are kept, default 24 hours;
-	// DeadRetention the same of dead letters, default 720 hours. While its key
-	// makes duplicates, a delivery is kept anyhow.
-	Retention, DeadRetention time.Duration
-	// MaxPending bounds the pending deliveries; default 1,000,000.
-	MaxPending int
-}
-
-// The defaults of [Limits].
-const (
-	DefaultRetention     = 24 * time.Hour
-	DefaultDeadRetention = 720 * time.Hour
-	DefaultMaxPending    = 1_000_000
-)
-
-func (l Limits) orDefaults() *Limits {
-	l.Retention = cmp.Or(l.Retention, DefaultRetention)
-	l.DeadRetention = cmp.Or(l.DeadRetention, DefaultDeadRetention)
-	l.MaxPending = cmp.Or(l.MaxPending, DefaultMaxPending)
-	return &l
-}
+// Limits can be changed while the store is open. The defaults are
+// [delivery.DefaultLimits].
+type Limits = delivery.Limits
 
 // Store is a [delivery.Store] in a file.
 //
@@ -196,7 +176,10 @@ func (s *Store) attach(timeout time.Duration) (err error) {
 }
 
 // SetLimits changes the limits from now on.
-func (s *Store) SetLimits(l Limits) { s.limits.Store(l.orDefaults()) }
+func (s *Store) SetLimits(l Limits) {
+	l = l.Or(delivery.DefaultLimits)
+	s.limits.Store(&l)
+}
 
 // Close implements [delivery.Store]. What was saved is committed first.
 func (s *Store) Close() error { return s.close() }

@@ -59,15 +59,11 @@ type Store struct {
 }
 
 // Limits are those options that can be changed while the store is in use.
-type Limits struct {
-	Retention, DeadRetention time.Duration
-	MaxPending               int
-}
+type Limits = delivery.Limits
 
 func (o *Options) limit(l Limits) {
-	o.Retention = cmp.Or(l.Retention, time.Hour)
-	o.DeadRetention = cmp.Or(l.DeadRetention, time.Hour)
-	o.MaxPending = cmp.Or(l.MaxPending, 1_000_000)
+	l = l.Or(Limits{Retention: time.Hour, DeadRetention: time.Hour, MaxPending: 1_000_000})
+	o.Retention, o.DeadRetention, o.MaxPending = l.Retention, l.DeadRetention, l.MaxPending
 }
 
 // record is a delivery with what the store needs to find and order it.
@@ -103,7 +99,7 @@ func (l *lane) held(r *record) bool {
 
 // New returns an empty store.
 func New(options Options) *Store {
-	options.limit(Limits{options.Retention, options.DeadRetention, options.MaxPending})
+	options.limit(Limits{Retention: options.Retention, DeadRetention: options.DeadRetention, MaxPending: options.MaxPending})
 	options.MaxBytes = cmp.Or(options.MaxBytes, 256<<20)
 	options.MaxSettled = cmp.Or(options.MaxSettled, 250_000)
 	if options.Now == nil {

@@ -98,34 +98,17 @@ type Options struct {
 	timing timing // changed by tests
 }
 
-// Limits can be changed while the store is open. The instances of a fleet
-// should have the same.
-type Limits struct {
-	// Retention is how long delivered deliveries are kept, default 24 hours;
-	// DeadRetention the same of dead letters, default 720 hours. While its key
-	// makes duplicates, a delivery is kept anyhow.
-	Retention, DeadRetention time.Duration
-	// MaxPending bounds the pending deliveries of the fleet; default 1,000,000.
-	// What other instances have put within the last two seconds is not known,
-	// and may go beyond it.
-	MaxPending int
-}
+// Limits can be changed while the store is open; the defaults are
+// [delivery.DefaultLimits]. The instances of a fleet should have the same.
+// MaxPending bounds what is pending of all of them: what others have put within
+// the last two seconds is not known, and may go beyond it.
+type Limits = delivery.Limits
 
-// The defaults of [Limits] and [Options].
+// The defaults of [Options].
 const (
-	DefaultRetention     = 24 * time.Hour
-	DefaultDeadRetention = 720 * time.Hour
-	DefaultMaxPending    = 1_000_000
-	DefaultPrefix        = "kindly_"
-	DefaultMaxConns      = 8
+	DefaultPrefix   = "kindly_"
+	DefaultMaxConns = 8
 )
-
-func (l Limits) orDefaults() *Limits {
-	l.Retention = cmp.Or(l.Retention, DefaultRetention)
-	l.DeadRetention = cmp.Or(l.DeadRetention, DefaultDeadRetention)
-	l.MaxPending = cmp.Or(l.MaxPending, DefaultMaxPending)
-	return &l
-}
 
 const (
 	// opening is how long Open waits for a database that does not answer.
@@ -238,7 +221,10 @@ func Open(o Options) (*Store, error) {
 }
 
 // SetLimits changes the limits from now on.
-func (s *Store) SetLimits(l Limits) { s.limits.Store(l.orDefaults()) }
+func (s *Store) SetLimits(l Limits) {
+	l = l.Or(delivery.DefaultLimits)
+	s.limits.Store(&l)
+}
 
 // Close implements [delivery.Store]. It waits a few seconds for what is under
 // way, and leaves the fleet: the others take over at once.
